@@ -1,0 +1,2 @@
+/** Sluice, in process: the public list of names. */
+export { type ErrorCode, SluiceError } from './errors.ts';
