@@ -47,6 +47,10 @@ export const errorTable = {
   'slow-consumer': { meaning: 'the reader fell too far behind and was dropped', retryable: true },
   'rate-limited': { meaning: 'a limit of connections, requests or waiting calls is reached', retryable: true },
   'in-use': { meaning: 'another process holds the port or the data folder', retryable: false },
+  'broker-unavailable': {
+    meaning: 'no usable nats-server was found, or it did not start; the message says what was tried',
+    retryable: false,
+  },
   'not-found': { meaning: 'no such route or resource', retryable: false },
   aborted: { meaning: 'the caller gave up before the operation ended', retryable: true },
   closed: { meaning: 'the object was used after it was closed', retryable: false },

@@ -19,7 +19,8 @@ const levels: readonly (readonly string[])[] = [
   ['replay', 'membership'],
   ['service'],
   ['nats', 'broker', 'http-cache', 'switches', 'api', 'client', 'sinks', 'dashboard'],
-  ['node', 'controller', 'testing'],
+  ['cluster'],
+  ['node', 'controller', 'library', 'testing'],
   ['cli', 'index.ts'],
 ];
 
@@ -28,11 +29,11 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   '@nats-io/': ['nats/'],
   'lru-cache': ['store/'],
   mongodb: ['sinks/'],
-  zod: ['config/', 'api/', 'events/', 'cli/'],
+  zod: ['config/', 'api/', 'events/', 'cli/', 'node/'],
   fastify: ['api/', 'dashboard/'],
   '@grpc/': ['api/grpc/', 'client/'],
   commander: ['cli/'],
-  pino: ['node/', 'controller/', 'cli/'],
+  pino: ['cluster/', 'node/', 'controller/', 'cli/'],
   'prom-client': ['node/', 'controller/', 'api/'],
 };
 

@@ -1,0 +1,149 @@
+/**
+ * The HTTP server under the door: its limits, its answers to bytes that are no request, and how it is brought to an end.
+ * It knows nothing of caches.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Clock, every } from '../../base/clock.ts';
+import type { Settings } from '../../config/schema.ts';
+import { messageOf, SluiceError } from '../../errors.ts';
+import { writeAnswer } from './answer.ts';
+import { HttpProblem, problemAnswer, rawProblem } from './problem.ts';
+
+type Listener = (req: IncomingMessage, res: ServerResponse) => void;
+
+export interface LimitedServer {
+  readonly server: Server;
+  /** Rejects with `in-use` or `bad-config`. */
+  listen(port: number, host: string): Promise<void>;
+  /** Accepts nothing more, lets requests under way end, and cuts what is left after `limitMs`. */
+  drain(limitMs: number): Promise<void>;
+}
+
+export interface LimitedServerOptions {
+  readonly http: Settings['http'];
+  readonly clock: Clock;
+  /** True when it has answered; only for answers that are complete at once. */
+  readonly fast: (req: IncomingMessage, res: ServerResponse) => boolean;
+  readonly listener: Listener;
+}
+
+/** How often connections are looked at that have become idle while draining. */
+const idleCheckMs = 100;
+
+export function createLimitedServer({ http, clock, fast, listener }: LimitedServerOptions): LimitedServer {
+  const sockets = new Set<Socket>();
+  /** The newest request of each connection that takes the long way. */
+  const newest = new WeakMap<object, ServerResponse>();
+  const headersTimeout = Math.min(http.headersTimeoutMs, http.requestTimeoutMs);
+  const server = createServer(
+    {
+      maxHeaderSize: http.headerBytesMax,
+      headersTimeout,
+      requestTimeout: http.requestTimeoutMs,
+      keepAliveTimeout: http.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(1_000, Math.max(25, headersTimeout / 4)),
+    },
+    (req, res) => {
+      req.url = originForm(req.url ?? '/');
+      if (fast(req, res)) return;
+      newest.set(req.socket, res);
+      listener(req, res);
+    },
+  );
+  server.maxConnections = http.connectionsMax;
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('clientError', (error, socket) => {
+    const res = newest.get(socket);
+    const isAnswering =
+      res !== undefined && (res.headersSent ? !res.writableFinished || !res.req.complete : res.req.complete);
+    // Bytes of a problem in the middle of another response would be taken for a part of it.
+    if (isAnswering || !socket.writable || ('code' in error && error.code === 'ECONNRESET'))
+      return void socket.destroy();
+    socket.write(rawProblem(describeBroken(error)));
+    (socket as Socket).destroySoon();
+  });
+  server.on('checkExpectation', (req, res) => {
+    const message = 'Expect: only 100-continue can be expected';
+    writeAnswer(res, problemAnswer(new HttpProblem('bad-request', message, { status: 417 }), req.url ?? ''), true);
+  });
+
+  return {
+    server,
+    listen: (port, host) =>
+      new Promise((resolve, reject) => {
+        const refuse = (error: Error): void => reject(listenError(error, host, port));
+        server.once('error', refuse);
+        server.listen(port, host, () => {
+          server.off('error', refuse);
+          resolve();
+        });
+      }),
+    async drain(limitMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // A connection that never asked for anything is not idle to the server, and would be waited for.
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      const idle = every(clock, idleCheckMs, () => server.closeIdleConnections());
+      const limit = clock.timer(limitMs, () => {
+        for (const socket of sockets) socket.destroy();
+      });
+      await closed;
+      idle.cancel();
+      limit.cancel();
+    },
+  };
+}
+
+/** A target may be absolute (RFC 9112 section 3.2.2): host and scheme are dropped, the door serves only itself. */
+function originForm(target: string): string {
+  if (target.startsWith('/')) return target;
+  const rest = /^https?:\/\/[^/?#]*(.*)$/is.exec(target)?.[1];
+  if (rest === undefined) return target;
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+function describeBroken(error: Error): SluiceError {
+  const { code, reason } = error as { readonly code?: unknown; readonly reason?: unknown };
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new HttpProblem(
+        'too-large',
+        'the head of the request is larger than this door takes (http.headerBytesMax)',
+        { status: 431 },
+      );
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return new HttpProblem('too-large', 'the extensions of a chunk are too long', { status: 413 });
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new HttpProblem(
+        'bad-request',
+        'the request did not arrive in time (http.headersTimeout, http.requestTimeout)',
+        { status: 408 },
+      );
+    default:
+      return new SluiceError(
+        'bad-request',
+        `this is no HTTP request: ${typeof reason === 'string' ? reason : messageOf(error)}`,
+      );
+  }
+}
+
+function listenError(error: Error, host: string, port: number): SluiceError {
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    return new SluiceError('in-use', `http.port: ${port}: another process listens on ${host}:${port}`, {
+      cause: error,
+      details: { field: 'http.port', value: port },
+    });
+  }
+  return new SluiceError(
+    'bad-config',
+    `http.host: ${JSON.stringify(host)}: cannot listen there on port ${port}: ${error.message}`,
+    {
+      cause: error,
+      details: { field: 'http.host', value: host },
+    },
+  );
+}

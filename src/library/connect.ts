@@ -1,0 +1,150 @@
+/**
+ * Sluice in a process of your own: connect, open a cache, read it synchronously.
+ */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { type Random, systemRandom } from '../base/random.ts';
+import type { MemoryLimits } from '../cluster/cache-host.ts';
+import { createCacheRegistry } from '../cluster/cache-registry.ts';
+import { createSession, type SessionOptions } from '../cluster/session.ts';
+import { builtInCacheSettings, parseCacheSettings, validateCacheName } from '../config/cache-settings.ts';
+import { isSluiceError, SluiceError } from '../errors.ts';
+import { clusterPattern, idPattern } from '../events/subjects.ts';
+import { loadCredentials } from '../nats/credentials.ts';
+import type { Codec } from './codec.ts';
+import { json } from './codec.ts';
+import type { CoherentCache } from './coherent-cache.ts';
+import { openCache } from './open-cache.ts';
+
+export interface ConnectOptions {
+  /** Default: nats://127.0.0.1:4222 */
+  readonly servers?: string | readonly string[];
+  /** Name of the deployment. Default: sluice */
+  readonly cluster?: string;
+  /** Names this process in the log, as the origin of its writes. Default: client-<random> */
+  readonly name?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  readonly credentialsFile?: string;
+  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
+  /** How long to try to connect. Default: 10 s */
+  readonly connectWaitMs?: number;
+  /** Deadline of a write with all its retries. Default: 10 s */
+  readonly writeDeadlineMs?: number;
+  /** Told of trouble and progress, for your log. Default: nobody. */
+  readonly onNotice?: SessionOptions['onNotice'];
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export interface OpenOptions<Value> {
+  /** Default: JSON. */
+  readonly codec?: Codec<Value>;
+  /** Life of what this process writes without saying. Default: the cache's own. */
+  readonly ttlMs?: number;
+  /** Memory limits of this process. Default: those of the cache's declaration. */
+  readonly entriesMax?: number;
+  readonly bytesMax?: number;
+  /** Settings for a cache that does not exist yet, or false to fail with `cache-unknown`. Default: {} */
+  readonly create?: false | Readonly<Record<string, unknown>>;
+  /** How long to wait for the replay. Default: 60 s */
+  readonly readyWaitMs?: number;
+}
+
+export interface Sluice {
+  /** This process's name in the log. */
+  readonly name: string;
+  /** False while the connection to NATS is lost; caches go on serving with a growing lag, and heal by themselves. */
+  readonly isConnected: boolean;
+  /** Opens a cache and resolves when this process has a complete copy. Opening it again gives another view of the same copy. */
+  open<Value>(cache: string, options?: OpenOptions<Value>): Promise<CoherentCache<Value>>;
+  close(): Promise<void>;
+}
+
+/** Connects to a cluster. Rejects with `log-unavailable` when no server answers in time. */
+export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? systemRandom;
+  const name = options.name ?? `client-${random.hex(4)}`;
+  const cluster = options.cluster ?? 'sluice';
+  requirePattern('name', name, idPattern);
+  requirePattern('cluster', cluster, clusterPattern);
+  const { caFile = null, certFile = null, keyFile = null } = options.tls ?? {};
+  const session = await createSession({
+    cluster,
+    origin: name,
+    nats: {
+      servers: [options.servers ?? 'nats://127.0.0.1:4222'].flat(),
+      user: options.user,
+      password: options.password,
+      token: options.token,
+      driver: loadCredentials({ credentialsFile: options.credentialsFile ?? null, tls: { caFile, certFile, keyFile } }),
+    },
+    connectWaitMs: options.connectWaitMs ?? 10_000,
+    controlReplicas: 1,
+    storage: 'file',
+    ...(options.writeDeadlineMs === undefined ? {} : { publisher: { deadlineMs: options.writeDeadlineMs } }),
+    clock,
+    random,
+    onNotice: options.onNotice ?? (() => undefined),
+  });
+  const limits = new Map<string, MemoryLimits>();
+  const closing = new AbortController();
+  const registry = createCacheRegistry({
+    session,
+    hold: 'all',
+    defaults: builtInCacheSettings,
+    read: { onMiss: 'log', waitMs: 5_000, expiryToleranceMs: 0, tombstoneHorizonMs: 24 * 3_600_000 },
+    cachesMax: 1_024,
+    limits: (cache) => limits.get(cache),
+  });
+
+  async function findOrCreate(cache: string, create: OpenOptions<unknown>['create']): ReturnType<typeof registry.open> {
+    try {
+      return await registry.open(cache);
+    } catch (error) {
+      if (create === false || !isSluiceError(error, 'cache-unknown')) throw error;
+      await registry.declare(cache, parseCacheSettings(create ?? {}, builtInCacheSettings));
+      return registry.open(cache);
+    }
+  }
+
+  return {
+    name,
+    get isConnected() {
+      return session.link.isConnected;
+    },
+    async open<Value>(cache: string, open: OpenOptions<Value> = {}) {
+      if (closing.signal.aborted) throw new SluiceError('closed', 'the connection was closed');
+      validateCacheName(cache);
+      for (const field of ['ttlMs', 'entriesMax', 'bytesMax'] as const) requirePositive(field, open[field]);
+      if (!registry.hosts.has(cache)) limits.set(cache, { entriesMax: open.entriesMax, bytesMax: open.bytesMax });
+      const host = await findOrCreate(cache, open.create);
+      const opened = openCache<Value>({
+        host,
+        session,
+        codec: open.codec ?? json<Value>(),
+        ttlMs: open.ttlMs,
+        closing: closing.signal,
+      });
+      await opened.ready({ waitMs: open.readyWaitMs ?? 60_000 });
+      return opened;
+    },
+    async close() {
+      closing.abort();
+      await registry.stop();
+      await session.stop();
+    },
+  };
+}
+
+function requirePattern(field: string, value: string, pattern: RegExp): void {
+  if (!pattern.test(value))
+    throw new SluiceError('bad-request', `${field}: ${JSON.stringify(value)} does not match ${pattern.source}`);
+}
+
+function requirePositive(field: string, value: number | undefined): void {
+  if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
+    throw new SluiceError('bad-request', `${field}: ${value} must be a positive number`, { details: { field, value } });
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Callers that wait for a copy: to be ready, to reach a position, to be as new as the log, or young enough. Each wait
+ * ends: by its condition, its time-out, its signal, the end of the copy, or the end of the history that it refers to.
+ */
+import type { Clock } from '../base/clock.ts';
+import { createWaiters, type WaitOptions } from '../base/waiters.ts';
+import { isSluiceError, SluiceError } from '../errors.ts';
+import type { Position } from '../events/record.ts';
+import type { Freshness } from './freshness.ts';
+import type { Probe } from './probe.ts';
+
+export interface CopyWaits {
+  ready(wait?: WaitOptions): Promise<void>;
+  reached(position: Position, wait?: WaitOptions): Promise<void>;
+  latest(wait?: WaitOptions): Promise<Position>;
+  fresh(maxMs: number, wait?: WaitOptions): Promise<void>;
+  /** The copy moved on; true for `isReady` when it has become ready. */
+  advance(applied: Position, isReady: boolean): void;
+  /** The log began a new life: positions of the old one will never be reached. */
+  restart(reason: string): void;
+  close(): void;
+}
+
+export interface CopyState {
+  readonly applied: Position;
+  readonly isReady: boolean;
+}
+
+export interface CopyWaitsOptions {
+  readonly log: string;
+  readonly clock: Clock;
+  readonly freshness: Freshness;
+  readonly probe: Probe;
+  readonly state: () => CopyState;
+}
+
+export function createCopyWaits({ log, clock, freshness, probe, state }: CopyWaitsOptions): CopyWaits {
+  const positions = createWaiters(clock);
+  const readiness = createWaiters(clock);
+  let isClosed = false;
+
+  const closed = (): SluiceError => new SluiceError('closed', `${log}: the follower was stopped`);
+  const finite = (ms: number): number => Math.round(Math.min(ms, Number.MAX_SAFE_INTEGER));
+  const stale = (what: string, position: Position | null): SluiceError =>
+    new SluiceError('stale', `${log}: applied ${state().applied}, ${what}`, {
+      details: { log, applied: state().applied, position, lagMs: finite(freshness.lagMs()) },
+    });
+
+  function checkOpen(): void {
+    if (isClosed) throw closed();
+  }
+
+  async function reached(position: Position, wait: WaitOptions = {}): Promise<void> {
+    checkOpen();
+    if (state().applied >= position) return;
+    await positions.wait(position, wait, () => stale(`position ${position} was not reached in time`, position));
+  }
+
+  async function latest(wait: WaitOptions = {}): Promise<Position> {
+    checkOpen();
+    const calledAtMs = clock.monotonic();
+    const gate = createWaiters(clock);
+    let head = 0;
+    probe.after(calledAtMs).then(
+      ({ last }) => {
+        head = last;
+        gate.advance(1);
+      },
+      (error: unknown) => gate.fail(isClosed ? closed() : error),
+    );
+    await gate.wait(1, wait, () => stale('the log did not say in time where it stands', null));
+    const leftMs = wait.waitMs === undefined ? undefined : Math.max(0, wait.waitMs - (clock.monotonic() - calledAtMs));
+    await reached(head, { ...wait, waitMs: leftMs });
+    return head;
+  }
+
+  return {
+    reached,
+    latest,
+    async ready(wait = {}) {
+      checkOpen();
+      if (state().isReady) return;
+      await readiness.wait(
+        1,
+        wait,
+        () => new SluiceError('not-ready', `${log}: still replaying, ${state().applied} applied`),
+      );
+    },
+    async fresh(maxMs, wait = {}) {
+      checkOpen();
+      if (freshness.lagMs() <= maxMs) return;
+      const neededMs = clock.monotonic() - maxMs;
+      let cause: unknown;
+      try {
+        await latest(wait);
+      } catch (error) {
+        if (isSluiceError(error, 'aborted') || isSluiceError(error, 'closed')) throw error;
+        cause = error;
+      }
+      if (freshness.provenAtMs >= neededMs) return;
+      const lagMs = finite(freshness.lagMs());
+      throw new SluiceError('stale', `${log}: the copy may be ${lagMs} ms old, at most ${maxMs} ms are allowed`, {
+        cause,
+        details: { log, applied: state().applied, lagMs, maxStalenessMs: maxMs },
+      });
+    },
+    advance(applied, isReady) {
+      positions.advance(applied);
+      if (isReady) readiness.advance(1);
+    },
+    restart(reason) {
+      positions.fail(stale(`positions known so far are void: ${reason}`, null));
+    },
+    close() {
+      isClosed = true;
+      positions.fail(closed());
+      readiness.fail(closed());
+    },
+  };
+}

@@ -1,0 +1,334 @@
+/**
+ * The follower: keeps one copy in step with one log, for ever.
+ *
+ * It opens a reader by start position, watches it, and makes a new one at the last applied position after any silence,
+ * end or error. It proves what it knows: `applied` is gap-free, `lagMs` counts from the last moment at which the copy
+ * was shown to hold everything. When the copy cannot be continued (the log was recreated, rolled back, or the copy was
+ * away longer than tombstones live) it says `rebuild` and starts from the floor. It must never apply a record twice or
+ * out of order, and never leave a second reader behind.
+ */
+import { type Backoff, createBackoff } from '../base/backoff.ts';
+import { type Clock, every, pause, type Timer } from '../base/clock.ts';
+import type { Lifecycle } from '../base/lifecycle.ts';
+import type { Random } from '../base/random.ts';
+import type { WaitOptions } from '../base/waiters.ts';
+import { messageOf } from '../errors.ts';
+import type { LogRecord, Position } from '../events/record.ts';
+import { createCopyWaits } from './copy-waits.ts';
+import { createFreshness } from './freshness.ts';
+import type { Log, LogBounds } from './log.ts';
+import { createProbe } from './probe.ts';
+import { openWatchedReader } from './watched-reader.ts';
+
+/** What a follower drives. Calls are synchronous and in order; a sink never throws. */
+export interface FollowerSink {
+  apply(record: LogRecord): void;
+  /** Everything applied so far is void; records follow from the log's floor. */
+  rebuild(reason: string): void;
+  /** No message below `first` is in the log any more. */
+  floor(first: Position): void;
+}
+
+export interface FollowerLimits {
+  /** A reader that says nothing for so long is dead. More than twice the log's heartbeat. */
+  readonly silenceMs: number;
+  /** How often the floor and the identity of the log are checked. */
+  readonly floorCheckMs: number;
+  /** How long the log keeps tombstones. */
+  readonly horizonMs: number;
+  readonly retryFirstMs: number;
+  readonly retryMaxMs: number;
+}
+
+export const defaultFollowerLimits: FollowerLimits = {
+  silenceMs: 1_250,
+  floorCheckMs: 30_000,
+  horizonMs: 24 * 3_600_000,
+  retryFirstMs: 50,
+  retryMaxMs: 2_000,
+};
+
+export interface FollowerNotice {
+  readonly what: 'opened' | 'ended' | 'failed' | 'rebuild' | 'ready' | 'apply-failed';
+  readonly log: string;
+  readonly reason: string;
+}
+
+export interface FollowerOptions {
+  readonly log: Log;
+  readonly sink: FollowerSink;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits?: Partial<FollowerLimits>;
+  /** The sink already holds everything up to here (a checkpoint). Default 0. */
+  readonly applied?: Position;
+  readonly onNotice?: (notice: FollowerNotice) => void;
+}
+
+export interface Follower extends Lifecycle {
+  /** Everything up to this position is in the sink. */
+  readonly applied: Position;
+  /** The newest position known to be in the log. */
+  readonly head: Position;
+  /** Messages known to be in the log and not applied yet. */
+  readonly lagEvents: number;
+  /** True from the moment the head that was read at start has been applied, until a rebuild. */
+  readonly isReady: boolean;
+  /** ms since the copy was last proven to hold all of the log; Infinity before the first proof. */
+  lagMs(): number;
+  // The waiting calls below also reject with `aborted` by their signal, and with `closed` once the follower is stopped.
+  /** Resolves when the copy is ready; rejects with `not-ready` after `waitMs`. */
+  ready(options?: WaitOptions): Promise<void>;
+  /** Resolves when `applied` is at or above the position; rejects with `stale` after `waitMs`. */
+  reached(position: Position, options?: WaitOptions): Promise<void>;
+  /** Asks the log's leader for its head, resolves with it when the copy has it; rejects with `stale` after `waitMs`, with
+   *  `log-unavailable` when the leader does not answer. */
+  latest(options?: WaitOptions): Promise<Position>;
+  /** Makes sure that the copy holds everything that was in the log `maxMs` before this call, asking the log's leader if
+   *  needed; rejects with `stale` when that cannot be shown. */
+  fresh(maxMs: number, options?: WaitOptions): Promise<void>;
+  /** Drops the state and replays. */
+  rebuild(reason: string): void;
+  readonly counters: FollowerCounters;
+}
+
+export interface FollowerCounters {
+  readonly records: number;
+  readonly reopened: number;
+  readonly rebuilds: number;
+  readonly applyFailures: number;
+  /** Of the last replay from the floor to ready. */
+  readonly replayMs: number;
+  readonly replayRecords: number;
+}
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { log, sink, clock, random } = options;
+  const limits = { ...defaultFollowerLimits, ...options.limits };
+  const backoff: Backoff = createBackoff({ firstMs: limits.retryFirstMs, maxMs: limits.retryMaxMs }, random);
+  const freshness = createFreshness(clock);
+  const probe = createProbe(clock, ask);
+  const waits = createCopyWaits({ log: log.name, clock, freshness, probe, state: () => ({ applied, isReady }) });
+  const stopping = new AbortController();
+
+  let applied = options.applied ?? 0;
+  /** When the log stored the message at `applied`; undefined when no message stands there. */
+  let appliedAtMs: number | undefined;
+  let known: (LogBounds & { readonly askedAtMs: number }) | undefined;
+  let floorTold = 0;
+  let pending = 0;
+  let isReady = false;
+  let target = Number.POSITIVE_INFINITY;
+  let stuck: { readonly at: Position; readonly sinceMs: number } | undefined;
+  let running: Promise<void> | undefined;
+  let endReader: ((reason: string) => void) | undefined;
+  let floorTimer: Timer | undefined;
+  let replayStartedMs = clock.monotonic();
+  const counters = { records: 0, reopened: 0, rebuilds: 0, applyFailures: 0, replayMs: 0, replayRecords: 0 };
+
+  freshness.reached(applied);
+
+  const notice = (what: FollowerNotice['what'], reason: string): void =>
+    options.onNotice?.({ what, log: log.name, reason });
+
+  /** The reader, if there is one, must not outlive the state that it continues. */
+  function dropState(reason: string): void {
+    counters.rebuilds += 1;
+    notice('rebuild', reason);
+    applied = 0;
+    appliedAtMs = undefined;
+    floorTold = 0;
+    pending = 0;
+    isReady = false;
+    target = Number.POSITIVE_INFINITY;
+    freshness.forget();
+    replayStartedMs = clock.monotonic();
+    counters.replayRecords = 0;
+    sink.rebuild(reason);
+    endReader?.('rebuild');
+  }
+
+  /** The log itself began anew, so positions of the past mean nothing any more. */
+  function startOver(reason: string): void {
+    dropState(reason);
+    waits.restart(reason);
+  }
+
+  /** Asks the log where it stands, and draws every conclusion from the answer. */
+  async function ask(): Promise<LogBounds> {
+    const askedAtMs = clock.monotonic();
+    const appliedThen = applied;
+    const bounds = await log.bounds(stopping.signal);
+    // An answer that was overtaken by a newer one tells nothing about the log of now.
+    if (known !== undefined && askedAtMs < known.askedAtMs) return bounds;
+    const reason = regressionOf(bounds, appliedThen);
+    known = { ...bounds, askedAtMs };
+    if (reason !== undefined) startOver(reason);
+    if (bounds.first > floorTold) {
+      floorTold = bounds.first;
+      sink.floor(bounds.first);
+    }
+    if (target === Number.POSITIVE_INFINITY || bounds.last < target) target = bounds.last;
+    if (bounds.messages === 0) pass(bounds.last);
+    advance(applied);
+    if (bounds.last <= applied) pending = 0;
+    freshness.expect(bounds.last, askedAtMs);
+    return bounds;
+  }
+
+  /** What was applied before the question must still be there; what came in since may be missing from the answer. */
+  function regressionOf(bounds: LogBounds, appliedThen: Position): string | undefined {
+    if (known !== undefined && bounds.identity !== known.identity) return 'the log was deleted and made again';
+    const held = Math.min(applied, appliedThen);
+    if (bounds.last < held) return `the log was rolled back: its head is ${bounds.last}, ${held} was applied`;
+    return undefined;
+  }
+
+  function advance(position: Position): void {
+    applied = position;
+    freshness.reached(applied);
+    if (!isReady && applied >= target) becomeReady();
+    waits.advance(applied, isReady);
+  }
+
+  /** Everything up to here was delivered, or is no longer in the log. */
+  function pass(position: Position): void {
+    if (position <= applied) return;
+    appliedAtMs = undefined;
+    advance(position);
+  }
+
+  function becomeReady(): void {
+    isReady = true;
+    counters.replayMs = clock.monotonic() - replayStartedMs;
+    notice('ready', `${counters.replayRecords} events replayed in ${Math.round(counters.replayMs)} ms`);
+  }
+
+  function onRecord(record: LogRecord, behind: number): void {
+    if (record.position <= applied) {
+      // The record that was applied last must still be the same one; else the log was rolled back and grew again.
+      if (record.position === applied && appliedAtMs !== undefined && record.atMs !== appliedAtMs) {
+        startOver(`the log was rolled back: another message stands at ${applied}`);
+      }
+      return;
+    }
+    try {
+      sink.apply(record);
+    } catch (error) {
+      counters.applyFailures += 1;
+      notice('apply-failed', `position ${record.position}: ${messageOf(error)}`);
+    }
+    counters.records += 1;
+    if (!isReady) counters.replayRecords += 1;
+    pending = behind;
+    appliedAtMs = record.atMs;
+    advance(record.position);
+  }
+
+  function onIdle(provenAtMs: number, through: Position): void {
+    pending = 0;
+    pass(through);
+    freshness.prove(provenAtMs);
+  }
+
+  function onTick(): void {
+    const now = clock.monotonic();
+    if (freshness.lagMs() > limits.silenceMs && now - (known?.askedAtMs ?? 0) > limits.silenceMs)
+      probe.run().catch(ignore);
+    if (known === undefined || known.last <= applied) stuck = undefined;
+    else if (stuck?.at !== applied) stuck = { at: applied, sinceMs: now };
+    // The reader lives, yet does not deliver what the leader has: its replica may be cut off from the others.
+    else if (now - stuck.sinceMs > limits.silenceMs * 4)
+      endReader?.(`stuck at ${applied}, the log is at ${known.last}`);
+  }
+
+  async function readUntilEnd(): Promise<string> {
+    stuck = undefined;
+    const reader = openWatchedReader({
+      log,
+      clock,
+      // The last applied record comes once more: it shows whether the log is still the same.
+      from: Math.max(applied, 1),
+      silenceMs: limits.silenceMs,
+      record: onRecord,
+      idle: onIdle,
+      opened: () => notice('opened', `from ${applied}`),
+      tick: onTick,
+    });
+    const onStop = (): void => reader.end('stopped');
+    stopping.signal.addEventListener('abort', onStop, { once: true });
+    endReader = reader.end;
+    try {
+      return await reader.ended;
+    } finally {
+      endReader = undefined;
+      stopping.signal.removeEventListener('abort', onStop);
+    }
+  }
+
+  const ignore = (): void => undefined;
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await ask();
+        if (
+          applied > 0 &&
+          freshness.provenAtMs !== Number.NEGATIVE_INFINITY &&
+          freshness.isOlderThan(limits.horizonMs)
+        ) {
+          dropState('away longer than tombstones are kept');
+        }
+        const reason = await readUntilEnd();
+        if (stopping.signal.aborted) return;
+        notice('ended', reason);
+        if (isReady && freshness.lagMs() < limits.silenceMs * 4) backoff.reset();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        notice('failed', messageOf(error));
+      }
+      counters.reopened += 1;
+      await pause(clock, backoff.next(), stopping.signal);
+    }
+  }
+
+  return {
+    get applied() {
+      return applied;
+    },
+    get head() {
+      return Math.max(applied + pending, known?.last ?? 0);
+    },
+    get lagEvents() {
+      return pending > 0 ? pending : Math.max(0, (known?.last ?? 0) - applied);
+    },
+    get isReady() {
+      return isReady;
+    },
+    counters,
+    lagMs: freshness.lagMs,
+    ready: waits.ready,
+    reached: waits.reached,
+    latest: waits.latest,
+    fresh: waits.fresh,
+    start() {
+      if (running === undefined && !stopping.signal.aborted) {
+        replayStartedMs = clock.monotonic();
+        running = run();
+        floorTimer = every(clock, limits.floorCheckMs * (0.75 + random.fraction() / 2), () => {
+          if (endReader !== undefined) probe.run().catch(ignore);
+        });
+      }
+      return Promise.resolve();
+    },
+    async stop() {
+      floorTimer?.cancel();
+      stopping.abort();
+      waits.close();
+      await running;
+    },
+    rebuild(reason) {
+      if (!stopping.signal.aborted) dropState(reason);
+    },
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * Consumers of ours that must go: those of readers that ended, and those whose creation was not answered and may have
+ * happened all the same.
+ *
+ * A consumer costs its server memory and work, and reconnect storms have left hundreds behind elsewhere. So each is known by
+ * a name of our choosing and deleted until the server confirms it; the server's own limit of inactivity is the backstop
+ * for a process that dies.
+ */
+import { type Clock, every, pause, type Timer } from '../base/clock.ts';
+import type { Link } from './link.ts';
+import { callApi, JetStreamError } from './stream-api.ts';
+
+export interface ConsumerCleanup {
+  /** Deletes a consumer now or as soon as possible; resolves when it is gone, or after `waitMs`. Never rejects. */
+  remove(consumer: string, waitMs: number): Promise<void>;
+  /** Tries once more what is left; resolves when all are gone, or after `waitMs`. Never rejects. */
+  flush(waitMs: number): Promise<void>;
+  /** Consumers that the server has not confirmed to be gone. */
+  readonly left: number;
+}
+
+export interface ConsumerCleanupOptions {
+  readonly link: Link;
+  readonly clock: Clock;
+  readonly stream: string;
+  readonly requestMs: number;
+  /** After this time the server has removed it by itself. */
+  readonly forgetMs: number;
+}
+
+export function createConsumerCleanup(options: ConsumerCleanupOptions): ConsumerCleanup {
+  const { link, clock, stream, requestMs } = options;
+  /** Name → when to forget it. */
+  const doomed = new Map<string, number>();
+  const underWay = new Map<string, Promise<void>>();
+  let retries: Timer | undefined;
+
+  function tryOnce(consumer: string): Promise<void> {
+    let attempt = underWay.get(consumer);
+    if (attempt === undefined) {
+      attempt = deleteConsumer(link, stream, consumer, requestMs)
+        .then(
+          () => void doomed.delete(consumer),
+          () => undefined,
+        )
+        .finally(() => underWay.delete(consumer));
+      underWay.set(consumer, attempt);
+    }
+    return attempt;
+  }
+
+  function sweep(): void {
+    const now = clock.monotonic();
+    for (const [consumer, forgetAtMs] of doomed) {
+      if (now >= forgetAtMs || link.connection.isClosed()) doomed.delete(consumer);
+      else if (link.isConnected) void tryOnce(consumer);
+    }
+    if (doomed.size > 0) return;
+    retries?.cancel();
+    retries = undefined;
+  }
+
+  return {
+    get left() {
+      return doomed.size;
+    },
+    async remove(consumer, waitMs) {
+      doomed.set(consumer, clock.monotonic() + options.forgetMs);
+      retries ??= every(clock, requestMs, sweep);
+      if (link.isConnected) await Promise.race([tryOnce(consumer), pause(clock, waitMs)]);
+    },
+    async flush(waitMs) {
+      if (doomed.size === 0) return;
+      await Promise.race([Promise.all([...doomed.keys()].map(tryOnce)), pause(clock, waitMs)]);
+    },
+  };
+}
+
+async function deleteConsumer(link: Link, stream: string, consumer: string, timeoutMs: number): Promise<void> {
+  try {
+    await callApi(link, `$JS.API.CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeoutMs);
+  } catch (error) {
+    // Gone already, with or without its stream, is what was wanted.
+    if (!(error instanceof JetStreamError && error.code === 404)) throw error;
+  }
+}

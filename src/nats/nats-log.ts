@@ -1,0 +1,147 @@
+/**
+ * The log on JetStream: one stream seen as a `Log`.
+ *
+ * The stream is taken as it is. What the server or the stream lacks is read from the configuration that the server
+ * returns, never from its version alone, and never changed here.
+ */
+import type { Clock } from '../base/clock.ts';
+import { abortedBy } from '../base/waiters.ts';
+import { type ErrorCode, SluiceError } from '../errors.ts';
+import { headerNames, headerText, readField } from '../events/header.ts';
+import type { LogRecord, LogWrite, Position } from '../events/record.ts';
+import type { Appended, AppendOptions, Log, LogBounds, LogReader, PurgeOptions, ReaderEvents } from '../log/log.ts';
+import { createConsumerCleanup } from './consumer-cleanup.ts';
+import { isAtLeast, type Link } from './link.ts';
+import type { Publisher } from './publisher.ts';
+import { defaultReaderLimits, openReader, type ReaderLimits } from './reader.ts';
+import { errCodes, JetStreamError, latestMessage, purgeStream, type StreamInfo, streamInfo } from './stream-api.ts';
+
+export interface NatsLogOptions {
+  readonly link: Link;
+  readonly publisher: Publisher;
+  readonly clock: Clock;
+  readonly info: StreamInfo;
+  readonly reader?: Partial<ReaderLimits>;
+}
+
+/** Requests to the API wait so long for an answer; a leader election takes longer, and then the caller tries again. */
+const requestMs = 1_000;
+/** Removing a million messages takes its time. */
+const purgeMs = 10_000;
+/** How long a call waits for a lost connection before it fails. */
+const reconnectMs = 1_000;
+
+export function createNatsLog(options: NatsLogOptions): Log {
+  const { link, publisher, clock } = options;
+  const limits = { ...defaultReaderLimits, ...options.reader };
+  // Read back with every look at the bounds: an operator may change limits or the number of replicas.
+  let { config } = options.info;
+  const stream = config.name;
+  const cleanup = createConsumerCleanup({
+    link,
+    clock,
+    stream,
+    requestMs: limits.requestMs,
+    forgetMs: 2 * limits.inactiveMs,
+  });
+  let slowOpens = 0;
+
+  const isReplicated = (): boolean => config.num_replicas > 1;
+  const isCompareAndSetSafe = (): boolean => !isReplicated() || isAtLeast(link.serverVersion, '2.9.21');
+  // 0 means the server's default of two minutes.
+  const duplicateWindowMs = (): number => (config.duplicate_window ?? 0) / 1e6 || 120_000;
+
+  async function connected(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) throw abortedBy(signal);
+    if (!link.isConnected) await link.connected(reconnectMs, signal);
+  }
+
+  async function findStored(subject: string, id: string): Promise<Position | undefined> {
+    const newest = await log.latest(subject);
+    if (newest?.header === undefined) return undefined;
+    return readField(headerText(newest.header), headerNames.messageId) === id ? newest.position : undefined;
+  }
+
+  function checkWritable(append: AppendOptions): void {
+    if (config.mirror !== undefined) throw new SluiceError('unsupported', `${stream}: is a mirror and takes no writes`);
+    if (append.expected !== undefined && append.expected > 0 && !isCompareAndSetSafe()) {
+      throw new SluiceError(
+        'cas-unsupported',
+        `${stream}: compare-and-set on a stream with ${config.num_replicas} replicas needs nats-server 2.9.21 or later; ${link.serverVersion} can let two writers win`,
+      );
+    }
+  }
+
+  /** Errors of the API in our own words: what is true for now, and what will not change by itself. */
+  async function translate<Result>(refused: ErrorCode, call: () => Promise<Result>): Promise<Result> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      const isGone = error.errCode === errCodes.streamNotFound;
+      const code = isGone || error.code === 503 ? 'log-unavailable' : refused;
+      const message = isGone ? 'the stream does not exist' : error.message;
+      throw new SluiceError(code, `${stream}: ${message}`, { cause: error });
+    }
+  }
+
+  const log: Log = {
+    name: stream,
+    get isCompareAndSetSafe() {
+      return isCompareAndSetSafe();
+    },
+    get honoursTtl() {
+      return config.allow_msg_ttl === true;
+    },
+    get subjects() {
+      return config.subjects ?? [];
+    },
+    get maxAgeMs() {
+      return config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY;
+    },
+    async append(write: LogWrite, append: AppendOptions = {}): Promise<Appended> {
+      checkWritable(append);
+      return publisher.publish(write, { ...append, stream, duplicateWindowMs: duplicateWindowMs(), findStored });
+    },
+    async bounds(signal?: AbortSignal): Promise<LogBounds> {
+      await connected(signal);
+      const current = await translate('log-unavailable', () => streamInfo(link, stream, requestMs));
+      if (current === undefined) throw new SluiceError('log-unavailable', `${stream}: the stream does not exist`);
+      config = current.config;
+      const { first_seq, last_seq, messages } = current.state;
+      // An empty stream states first 0 or last + 1, depending on its past.
+      return {
+        first: messages === 0 ? last_seq + 1 : first_seq,
+        last: last_seq,
+        identity: current.created,
+        messages,
+      };
+    },
+    async latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined> {
+      await connected(signal);
+      return translate('unsupported', () => latestMessage(link, stream, subject, requestMs));
+    },
+    async open(from: Position, events: ReaderEvents): Promise<LogReader> {
+      await connected();
+      // A short time-out finds another server soon after one died. A big stream in memory takes its time, though, and
+      // would never be opened at all with it.
+      const patience = isReplicated() ? 1 : 2 ** Math.min(slowOpens, 3);
+      const reader = { ...limits, requestMs: limits.requestMs * patience };
+      try {
+        const opened = await translate('log-unavailable', () =>
+          openReader({ link, clock, stream, limits: reader, cleanup, isReplicated: isReplicated() }, from, events),
+        );
+        slowOpens = 0;
+        return opened;
+      } catch (error) {
+        if (link.isConnected) slowOpens += 1;
+        throw error;
+      }
+    },
+    async purge({ subject, below }: PurgeOptions = {}): Promise<number> {
+      await connected();
+      return translate('unsupported', () => purgeStream(link, stream, { subject, below }, purgeMs));
+    },
+  };
+  return log;
+}

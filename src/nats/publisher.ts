@@ -1,0 +1,292 @@
+/**
+ * The publisher: one per connection. It pipelines writes over its own reply inbox and matches acknowledgements to
+ * promises, within a bounded window; what has no place in the window waits in its stream's lane, within bounds too.
+ *
+ * Invariants: a write settles exactly once. A retry carries the same `Nats-Msg-Id` and is never sent later than the stream
+ * remembers ids. What may have been stored without our knowing is reported as `outcome-unknown`, never as failure. Writes
+ * of one subject that are under way together may be stored in either order: await the first to be sure.
+ */
+import { createInbox, type Msg } from '@nats-io/nats-core';
+import { type Clock, every, type Timer } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import { abortedBy } from '../base/waiters.ts';
+import { messageOf, SluiceError } from '../errors.ts';
+import type { LogWrite } from '../events/record.ts';
+import type { Appended } from '../log/log.ts';
+import type { Link } from './link.ts';
+import { type PublishAnswer, readPublishAnswer } from './writing/answer.ts';
+import {
+  buildPendingWrite,
+  conflictOf,
+  endOf,
+  findOutcome,
+  gaveUp,
+  markRisk,
+  mayBeStored,
+  type PendingWrite,
+  type PublishOptions,
+  unknownOutcome,
+} from './writing/pending-write.ts';
+import { createWriteWindow, type WindowLimits } from './writing/window.ts';
+
+export type { PublishOptions } from './writing/pending-write.ts';
+
+/** `waitingMax`, `bytesWaitingMax`: of writes that wait for a place in the window; above it a write is refused at once. */
+export interface PublisherLimits extends WindowLimits {
+  readonly deadlineMs: number;
+  /** An attempt without an answer is repeated after this time, once the connection has shown that it is alive. */
+  readonly attemptMs: number;
+  /** Wait before a stream that takes no writes is tried again; half of it at least. */
+  readonly retryMs: number;
+}
+
+export const defaultPublisherLimits: PublisherLimits = {
+  writesInFlightMax: 4_096,
+  bytesInFlightMax: 64 * 1024 * 1024,
+  waitingMax: 1_000_000,
+  bytesWaitingMax: 256 * 1024 * 1024,
+  deadlineMs: 10_000,
+  attemptMs: 2_000,
+  retryMs: 200,
+};
+
+export interface Publisher {
+  publish(write: LogWrite, options: PublishOptions): Promise<Appended>;
+  /** Writes on the wire: sent and not answered yet. */
+  readonly inFlight: number;
+  readonly bytesInFlight: number;
+  /** Writes that wait for a place in the window, or for a stream that takes none at present. */
+  readonly waiting: number;
+  readonly counters: {
+    readonly acknowledged: number;
+    readonly retried: number;
+    readonly unknown: number;
+    readonly failed: number;
+  };
+  /** Called with the latency of each acknowledged write, in ms. */
+  onAcknowledged: ((latencyMs: number) => void) | undefined;
+  /** Fails what is under way; further writes are refused. */
+  close(): void;
+}
+
+const sweepMs = 100;
+
+export function createPublisher(
+  link: Link,
+  clock: Clock,
+  random: Random,
+  limits: PublisherLimits = defaultPublisherLimits,
+): Publisher {
+  const inbox = createInbox();
+  const idPrefix = random.hex(8);
+  const counters = { acknowledged: 0, retried: 0, unknown: 0, failed: 0 };
+  const window = createWriteWindow({ limits, clock, isConnected: () => link.isConnected, transmit });
+  let nextSerial = 1;
+  /** Answers have come for attempts up to this token, so the server has seen all that were sent before. */
+  let heardToken = 0;
+  /** The server has answered a ping of this moment, so it has seen all that was sent before. */
+  let heardAtMs = Number.NEGATIVE_INFINITY;
+  let isPinging = false;
+  let isClosed = false;
+
+  const subscription = link.connection.subscribe(`${inbox}.*`, {
+    callback(error, message) {
+      try {
+        if (error === null) onMessage(message);
+      } catch (failure) {
+        // The driver would stop reading the connection for good. This is a defect, and ends where defects end.
+        queueMicrotask(() => {
+          throw failure;
+        });
+      }
+    },
+  });
+  const stopListening = link.listen({
+    lost() {
+      // What was on the wire may or may not have arrived; it is sent again, with its id, on the next connection.
+      for (const pending of window.sent()) {
+        markRisk(pending);
+        window.putBack(pending, 'the connection was lost');
+      }
+    },
+    found() {
+      window.unblockAll();
+      window.drain();
+    },
+    refused(subject) {
+      for (const pending of window.sent()) if (pending.subject === subject) settle(pending, forbidden(subject));
+      window.drain();
+    },
+    closed: () => close(),
+  });
+  const sweeper: Timer = every(clock, Math.min(sweepMs, limits.attemptMs / 4), sweep);
+
+  function transmit(pending: PendingWrite): void {
+    if (pending.attempts > 1) counters.retried += 1;
+    try {
+      link.connection.publish(pending.subject, pending.data, {
+        reply: `${inbox}.${pending.token.toString(36)}`,
+        // The driver only ever calls `encode` on it; ready-made bytes are twice as fast as its own header class.
+        headers: pending.header as never,
+      });
+    } catch (error) {
+      pending.reason = messageOf(error);
+      settle(pending, gaveUp(pending, clock.monotonic(), ''));
+    }
+  }
+
+  function settle(pending: PendingWrite, outcome: Appended | SluiceError): void {
+    if (!window.remove(pending)) return;
+    pending.stopListening?.();
+    if (outcome instanceof SluiceError) {
+      if (outcome.code === 'outcome-unknown') counters.unknown += 1;
+      else counters.failed += 1;
+      pending.reject(outcome);
+    } else {
+      counters.acknowledged += 1;
+      pending.resolve(outcome);
+      publisher.onAcknowledged?.(clock.monotonic() - pending.startedAtMs);
+    }
+  }
+
+  function onMessage(message: Msg): void {
+    const token = Number.parseInt(message.subject.slice(inbox.length + 1), 36);
+    const pending = window.find(token);
+    if (pending === undefined) return;
+    heardToken = Math.max(heardToken, token);
+    onAnswer(pending, readPublishAnswer(message));
+    window.drain();
+  }
+
+  function onAnswer(pending: PendingWrite, answer: PublishAnswer): void {
+    // A conflict with a write in flight, after an attempt without answer: that attempt may be the very one.
+    const isOwnEcho = answer.kind === 'conflict' && answer.isPassing && mayBeStored(pending);
+    if (answer.kind === 'again' || isOwnEcho) {
+      if (answer.kind === 'again' && answer.mayBeStored) markRisk(pending);
+      window.block(pending.lane, limits.retryMs * (0.5 + random.fraction() / 2));
+      window.putBack(pending, answer.reason);
+      return;
+    }
+    window.unblock(pending.lane);
+    if (answer.kind === 'stored') {
+      settle(pending, { position: answer.position, isDuplicate: answer.isDuplicate });
+    } else if (answer.kind === 'refused') {
+      settle(pending, new SluiceError(answer.code, `${pending.subject}: ${answer.reason}`));
+    } else if (mayBeStored(pending)) {
+      // An earlier attempt may have been stored, and then it is this very write that stands in the way.
+      window.check(pending);
+      void findOutcome(pending, answer.reason).then((outcome) => {
+        settle(pending, outcome);
+        window.drain();
+      });
+    } else {
+      settle(pending, conflictOf(pending, answer.reason));
+    }
+  }
+
+  function sweep(): void {
+    const now = clock.monotonic();
+    for (const pending of window.sent()) {
+      if (now - pending.sentAtMs < limits.attemptMs && now < pending.endsAtMs) continue;
+      markRisk(pending);
+      if (now >= endOf(pending)) settle(pending, gaveUp(pending, now, 'no acknowledgement arrived'));
+      // On a connection that stands still a second copy would only lie behind the first.
+      else if (pending.token < heardToken || pending.sentAtMs < heardAtMs)
+        window.putBack(pending, 'no acknowledgement arrived');
+      else ping();
+    }
+    const otherwise = link.isConnected ? 'no room in the window' : 'not connected to NATS';
+    for (const pending of window.sweep(now)) settle(pending, gaveUp(pending, now, otherwise));
+    window.drain();
+  }
+
+  function ping(): void {
+    if (isPinging || !link.isConnected) return;
+    isPinging = true;
+    const askedAtMs = clock.monotonic();
+    link.connection.flush().then(
+      () => {
+        heardAtMs = askedAtMs;
+        isPinging = false;
+      },
+      () => {
+        isPinging = false;
+      },
+    );
+  }
+
+  function close(): void {
+    if (isClosed) return;
+    isClosed = true;
+    sweeper.cancel();
+    stopListening();
+    if (!link.connection.isClosed()) subscription.unsubscribe();
+    for (const pending of window.sent()) markRisk(pending);
+    for (const pending of window.all())
+      settle(pending, gaveUp(pending, clock.monotonic(), 'the connection was closed'));
+  }
+
+  function admit(
+    write: LogWrite,
+    options: PublishOptions,
+    resolve: PendingWrite['resolve'],
+    reject: PendingWrite['reject'],
+  ): void {
+    const startedAtMs = clock.monotonic();
+    const endsAtMs = startedAtMs + (options.deadlineMs ?? limits.deadlineMs);
+    const lane = window.laneOf(options.stream ?? '');
+    const pending = buildPendingWrite(write, options, {
+      serial: nextSerial,
+      idPrefix,
+      lane,
+      startedAtMs,
+      endsAtMs,
+      resolve,
+      reject,
+    });
+    nextSerial += 1;
+    if (pending.bytes > link.payloadBytesMax) {
+      throw new SluiceError(
+        'too-large',
+        `${write.subject}: ${pending.bytes} bytes with headers; the server takes at most ${link.payloadBytesMax}`,
+      );
+    }
+    window.accept(pending);
+    if (options.signal !== undefined) abandonOnAbort(pending, options.signal);
+  }
+
+  function abandonOnAbort(pending: PendingWrite, signal: AbortSignal): void {
+    const onAbort = (): void => {
+      if (pending.place === 'sent') markRisk(pending);
+      settle(pending, mayBeStored(pending) ? unknownOutcome(pending, 'the caller gave up') : abortedBy(signal));
+      window.drain();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    pending.stopListening = () => signal.removeEventListener('abort', onAbort);
+  }
+
+  const publisher: Publisher = {
+    onAcknowledged: undefined,
+    counters,
+    get inFlight() {
+      return window.inFlight.writes;
+    },
+    get bytesInFlight() {
+      return window.inFlight.bytes;
+    },
+    get waiting() {
+      return window.waiting.writes;
+    },
+    close,
+    async publish(write, options) {
+      if (isClosed) throw new SluiceError('closed', 'the publisher is closed');
+      if (options.signal?.aborted) throw abortedBy(options.signal);
+      // Invariant: nothing is awaited before this, so writes are sent in the order of the calls.
+      return new Promise<Appended>((resolve, reject) => admit(write, options, resolve, reject));
+    },
+  };
+  return publisher;
+}
+
+const forbidden = (subject: string): SluiceError =>
+  new SluiceError('unsupported', `${subject}: the server does not permit this connection to write it`);

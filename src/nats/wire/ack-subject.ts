@@ -1,0 +1,50 @@
+/**
+ * The reply subject of a delivered message carries its place in stream and consumer.
+ *
+ *   $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>
+ *   $JS.ACK.<domain>.<account hash>.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>[.<random>]
+ */
+
+export interface Delivery {
+  position: number;
+  /** Number of the message within its consumer, from 1, gap-free. */
+  ordinal: number;
+  atMs: number;
+  pending: number;
+}
+
+const dot = 0x2e;
+
+/** Fills `into` and returns true; false when the subject has neither form. Allocates nothing. */
+export function parseAckSubject(reply: Uint8Array, into: Delivery): boolean {
+  let dots = 0;
+  for (let index = 0; index < reply.length; index += 1) if (reply[index] === dot) dots += 1;
+  // Tokens before the stream sequence: 5 in the short form, 7 in the long one.
+  const skip = dots === 8 ? 5 : dots === 10 || dots === 11 ? 7 : 0;
+  if (skip === 0) return false;
+  let index = 0;
+  for (let seen = 0; seen < skip; index += 1) if (reply[index] === dot) seen += 1;
+  let field = 0;
+  let value = 0;
+  let digits = 0;
+  const timeEnd = reply.length;
+  for (; index <= timeEnd && field < 4; index += 1) {
+    const code = index === timeEnd ? dot : (reply[index] ?? 0);
+    if (code === dot) {
+      if (digits === 0) return false;
+      if (field === 0) into.position = value;
+      else if (field === 1) into.ordinal = value;
+      else if (field === 2) into.atMs = value;
+      else into.pending = value;
+      field += 1;
+      value = 0;
+      digits = 0;
+    } else {
+      if (code < 0x30 || code > 0x39) return false;
+      digits += 1;
+      // Nanoseconds do not fit a double: 13 digits are milliseconds until the year 2286.
+      if (field !== 2 || digits <= 13) value = value * 10 + (code - 0x30);
+    }
+  }
+  return field === 4;
+}

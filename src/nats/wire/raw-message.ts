@@ -1,0 +1,51 @@
+/**
+ * A received message without the driver's conveniences. Replay handles millions of messages; decoding subject and
+ * headers lazily into maps costs more than applying them. The driver keeps the raw bytes in fields that are not part of its
+ * public interface, so this file alone touches them, falls back to the public getters, and a test pins the shape.
+ */
+import type { Msg } from '@nats-io/nats-core';
+
+interface DriverMessage {
+  readonly _msg?: { readonly subject: Uint8Array; readonly reply?: Uint8Array; readonly hdr: number };
+  readonly _rdata?: Uint8Array;
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** True when the driver still has the shape that makes the fast path possible. */
+export function hasRawShape(message: Msg): boolean {
+  const { _msg, _rdata } = message as unknown as DriverMessage;
+  return _msg !== undefined && _rdata instanceof Uint8Array && typeof _msg.hdr === 'number';
+}
+
+export function rawSubject(message: Msg): string {
+  const bytes = (message as unknown as DriverMessage)._msg?.subject;
+  return bytes === undefined ? message.subject : asBuffer(bytes).toString('utf8');
+}
+
+/** The reply subject as bytes, or undefined when there is none. */
+export function rawReply(message: Msg): Uint8Array | undefined {
+  const inner = (message as unknown as DriverMessage)._msg;
+  if (inner !== undefined) return inner.reply === undefined || inner.reply.length === 0 ? undefined : inner.reply;
+  return message.reply === undefined || message.reply === '' ? undefined : Buffer.from(message.reply);
+}
+
+/** The header block, or undefined. */
+export function rawHeader(message: Msg): Uint8Array | undefined {
+  const { _msg, _rdata } = message as unknown as DriverMessage;
+  if (_msg !== undefined && _rdata !== undefined) return _msg.hdr > 0 ? _rdata.subarray(0, _msg.hdr) : undefined;
+  if (message.headers === undefined) return undefined;
+  let block = 'NATS/1.0\r\n';
+  for (const [name, values] of message.headers) for (const value of values) block += `${name}: ${value}\r\n`;
+  return Buffer.from(`${block}\r\n`);
+}
+
+/** Code and text of a status message (`NATS/1.0 408 Request Timeout`), or undefined for any other. */
+export function rawStatus(header: Uint8Array): { readonly code: number; readonly text: string } | undefined {
+  // `NATS/1.0` is 8 bytes; a status line goes on with a space and three digits.
+  if (header[8] !== 0x20) return undefined;
+  const line = asBuffer(header).toString('latin1', 9, Math.max(9, header.indexOf(0x0d)));
+  const code = Number.parseInt(line, 10);
+  return Number.isNaN(code) ? undefined : { code, text: line.slice(3).trim() };
+}

@@ -1,0 +1,88 @@
+/**
+ * What an answer to a publish means. The server's error numbers (`server/errors.json`) are judged here and nowhere else;
+ * a pure function of the message, so that every kind of answer is a line in a test.
+ */
+import type { Msg } from '@nats-io/nats-core';
+import type { ErrorCode } from '../../errors.ts';
+import { rawHeader, rawStatus } from '../wire/raw-message.ts';
+
+export type PublishAnswer =
+  | { readonly kind: 'stored'; readonly position: number; readonly isDuplicate: boolean }
+  /** Not now. `mayBeStored`: this or an earlier attempt may have been stored all the same. */
+  | { readonly kind: 'again'; readonly mayBeStored: boolean; readonly reason: string }
+  /** Compare-and-set lost; `isPassing` when only another write in flight stood in the way, perhaps an earlier attempt of ours. */
+  | { readonly kind: 'conflict'; readonly isPassing: boolean; readonly reason: string }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string };
+
+interface PubAck {
+  readonly seq?: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+}
+
+const wrongLastSequence = 10071;
+/** Another write of the subject is in flight (2.11 and later). */
+const writeInFlight = 10164;
+/** A write of the same id is being stored. */
+const sameIdInFlight = 10158;
+const storeFailed = 10077;
+
+/** Offline, electing, too many at once: 10008, 10118, 10119, 10163, 10167; and whatever else has code 503 or 429. */
+const againCodes: ReadonlySet<number> = new Set([10008, 10118, 10119, 10163, 10167]);
+/** Limits of the account, the server's memory or disk, or the stream (which is `storeFailed` with a text). */
+const fullCodes: ReadonlySet<number> = new Set([10002, 10023, 10028, 10047]);
+const fullText = /maximum|exceeded|no space|insufficient/i;
+const tooLargeCodes: ReadonlySet<number> = new Set([10054, 10097]);
+
+const noResponders = 503;
+const tooManyRequests = 429;
+
+export function readPublishAnswer(message: Msg): PublishAnswer {
+  if (message.data.length === 0) {
+    const header = rawHeader(message);
+    // Nobody listened on the subject, so nothing was stored by this attempt.
+    const isNobody = header !== undefined && rawStatus(header)?.code === noResponders;
+    return isNobody
+      ? {
+          kind: 'again',
+          mayBeStored: false,
+          reason: 'nobody takes writes for this subject (no leader, or no such stream)',
+        }
+      : { kind: 'again', mayBeStored: true, reason: 'an answer without content' };
+  }
+  const ack = parseAck(message);
+  if (ack?.error !== undefined) return judge(ack.error);
+  if (typeof ack?.seq !== 'number')
+    return { kind: 'again', mayBeStored: true, reason: 'an answer that is no acknowledgement' };
+  return { kind: 'stored', position: ack.seq, isDuplicate: ack.duplicate === true };
+}
+
+function judge({
+  code = 0,
+  err_code: errCode = 0,
+  description = 'refused',
+}: NonNullable<PubAck['error']>): PublishAnswer {
+  const reason = `${description} (${errCode})`;
+  if (errCode === wrongLastSequence || errCode === writeInFlight) {
+    return { kind: 'conflict', isPassing: errCode === writeInFlight, reason };
+  }
+  if (fullCodes.has(errCode) || (errCode === storeFailed && fullText.test(description))) {
+    return { kind: 'refused', code: 'log-full', reason };
+  }
+  if (tooLargeCodes.has(errCode)) return { kind: 'refused', code: 'too-large', reason };
+  // A store that failed may have failed after it wrote.
+  if (errCode === storeFailed || errCode === sameIdInFlight) return { kind: 'again', mayBeStored: true, reason };
+  if (againCodes.has(errCode) || code === noResponders || code === tooManyRequests) {
+    return { kind: 'again', mayBeStored: false, reason };
+  }
+  return { kind: 'refused', code: 'unsupported', reason };
+}
+
+function parseAck(message: Msg): PubAck | undefined {
+  try {
+    const ack: unknown = JSON.parse(message.string());
+    return typeof ack === 'object' && ack !== null ? ack : undefined;
+  } catch {
+    return undefined;
+  }
+}

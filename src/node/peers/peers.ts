@@ -1,0 +1,149 @@
+/**
+ * Reads through other nodes: picks one that says it is ready for the partition, sends the request with the epoch, and goes
+ * to the next when it is refused or not answered. One hop: a receiver only ever answers from its own copy.
+ */
+
+import type { Session } from '../../cluster/session.ts';
+import { isSluiceError } from '../../errors.ts';
+import type { Position } from '../../events/record.ts';
+import { parseRanges } from '../../membership/ranges.ts';
+import type { Messenger } from '../../nats/messenger.ts';
+import type { KeyPage, ListOptions, ReadOptions, ReadResult, RemoteReader } from '../../service/cache-service.ts';
+import type { Membership } from './membership.ts';
+import { decodePeerAnswer, encodePeerBody, type PeerReply, type PeerRequest, type PeerVerb } from './peer-protocol.ts';
+
+export interface PeersOptions {
+  readonly session: Session;
+  readonly messenger: Messenger;
+  readonly membership: Membership;
+  /** Owners of a cache's partition by placement, the primary first. */
+  readonly owners: (cache: string, partition: number) => readonly string[];
+}
+
+export interface Peers {
+  reader(cache: string): RemoteReader;
+  /** Sends a request to a node. Rejects with `log-unavailable` when it does not answer, or with the node's own error. */
+  ask<Verb extends PeerVerb>(
+    node: string,
+    verb: Verb,
+    request: PeerRequest<Verb>,
+    timeoutMs: number,
+  ): Promise<PeerReply<Verb>>;
+  /** Nodes that were heard lately and serve the partition, owners by placement first. */
+  candidates(cache: string, partition: number): string[];
+}
+
+const answerMs = 1_000;
+const epochWaitMs = 1_000;
+/** Refused, silent or gone: another node may do better. */
+const movesOn = ['not-owner', 'not-ready', 'log-unavailable', 'closed'] as const;
+
+export function createPeers({ session, messenger, membership, owners }: PeersOptions): Peers {
+  const parsed = new Map<string, ReadonlySet<number>>();
+
+  /** The same few texts come four times a second. */
+  function partitionsOf(ranges: string): ReadonlySet<number> {
+    let known = parsed.get(ranges);
+    if (known === undefined) {
+      if (parsed.size > 1_024) parsed.clear();
+      known = new Set(parseRanges(ranges) ?? []);
+      parsed.set(ranges, known);
+    }
+    return known;
+  }
+
+  function candidates(cache: string, partition: number): string[] {
+    const ready = membership
+      .audible()
+      .filter(
+        (pulse) =>
+          membership.standing(pulse.node) !== 'suspect' && partitionsOf(pulse.ready[cache] ?? '').has(partition),
+      )
+      .map((pulse) => pulse.node);
+    const preferred = owners(cache, partition);
+    const rank = (node: string): number => (preferred.includes(node) ? preferred.indexOf(node) : preferred.length);
+    return ready.sort((a, b) => rank(a) - rank(b));
+  }
+
+  async function ask<Verb extends PeerVerb>(
+    node: string,
+    verb: Verb,
+    request: PeerRequest<Verb>,
+    timeoutMs: number,
+  ): Promise<PeerReply<Verb>> {
+    return decodePeerAnswer(verb, await messenger.request(node, verb, encodePeerBody(request), timeoutMs));
+  }
+
+  /** Asks the candidates in turn; a refusal by a newer epoch is answered by learning that epoch, once. */
+  async function askSome<Verb extends 'get' | 'list'>(
+    cache: string,
+    partition: number,
+    verb: Verb,
+    build: (epoch: Position) => PeerRequest<Verb>,
+    timeoutMs: number,
+  ): Promise<PeerReply<Verb> | undefined> {
+    const refused = new Set<string>();
+    let hasLearned = false;
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      const node = candidates(cache, partition).find((candidate) => !refused.has(candidate));
+      if (node === undefined) return undefined;
+      try {
+        return await ask(node, verb, build(membership.epoch), timeoutMs);
+      } catch (error) {
+        if (!movesOn.some((code) => isSluiceError(error, code))) throw error;
+        const epoch = isSluiceError(error, 'not-owner') ? Number(error.details['epoch'] ?? 0) : 0;
+        if (epoch > membership.epoch && !hasLearned) {
+          hasLearned = true;
+          await session.control.follower.reached(epoch, { waitMs: epochWaitMs }).catch(() => undefined);
+        } else {
+          refused.add(node);
+        }
+      }
+    }
+    return undefined;
+  }
+
+  return {
+    ask,
+    candidates,
+    reader: (cache) => ({
+      async get(partition: number, key: string, read: ReadOptions): Promise<ReadResult | undefined> {
+        const { consistency, minPosition, maxStalenessMs, waitMs } = read;
+        const demands = { consistency, minPosition, maxStalenessMs, waitMs };
+        const isWaiting = consistency === 'latest' || minPosition !== undefined || maxStalenessMs !== undefined;
+        const timeoutMs = answerMs + (isWaiting ? (waitMs ?? session.options.connectWaitMs) : 0);
+        const answer = await askSome(
+          cache,
+          partition,
+          'get',
+          (epoch) => ({ cache, partition, key, epoch, ...demands }),
+          timeoutMs,
+        );
+        if (answer === undefined) return undefined;
+        const { found, position } = answer.fields;
+        if (found === undefined) return { found: undefined, position };
+        const { expiresAtMs, tags, contentType, ...rest } = found;
+        return {
+          position,
+          found: {
+            ...rest,
+            value: answer.bytes,
+            expiresAtMs: expiresAtMs ?? Number.POSITIVE_INFINITY,
+            tags,
+            contentType,
+          },
+        };
+      },
+      async list(partition: number, wanted: ListOptions): Promise<KeyPage | undefined> {
+        const answer = await askSome(
+          cache,
+          partition,
+          'list',
+          (epoch) => ({ cache, partition, epoch, ...wanted }),
+          answerMs * 5,
+        );
+        return answer === undefined ? undefined : { ...answer.fields, next: answer.fields.next };
+      },
+    }),
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * The control plane's copy: folds the control log into members, caches and leases, and tells who listens. The follower
+ * knows how far it is; the state is only ever changed here.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Lifecycle } from '../base/lifecycle.ts';
+import type { Random } from '../base/random.ts';
+import { type ControlEvent, decodeControlRecord, type Recorded } from '../events/control.ts';
+import { createFollower, type Follower, type FollowerLimits, type FollowerNotice } from '../log/follower.ts';
+import type { Log } from '../log/log.ts';
+import { applyControl, type ControlState, initControl } from '../state/control.ts';
+
+export interface ControlView extends Lifecycle {
+  /** Replaced as a whole by a rebuild; do not keep it. */
+  readonly state: ControlState;
+  readonly log: Log;
+  readonly follower: Follower;
+  /** Called after each event was applied, and with undefined after a rebuild began. */
+  listen(onEvent: (recorded: Recorded<ControlEvent> | undefined) => void): () => void;
+}
+
+export interface ControlViewOptions {
+  readonly cluster: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits?: Partial<FollowerLimits>;
+  readonly onNotice?: (notice: FollowerNotice) => void;
+}
+
+export function createControlView(options: ControlViewOptions): ControlView {
+  const { cluster, log } = options;
+  const listeners = new Set<(recorded: Recorded<ControlEvent> | undefined) => void>();
+  let state = initControl();
+
+  function tell(recorded: Recorded<ControlEvent> | undefined): void {
+    for (const listener of [...listeners]) listener(recorded);
+  }
+
+  const follower = createFollower({
+    log,
+    clock: options.clock,
+    random: options.random,
+    limits: options.limits ?? {},
+    ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
+    sink: {
+      apply(record) {
+        const recorded = decodeControlRecord(cluster, record);
+        applyControl(state, recorded);
+        tell(recorded);
+      },
+      rebuild() {
+        state = initControl();
+        tell(undefined);
+      },
+      // Control events are kept down to the audit horizon, and what they said goes on being true below the floor.
+      floor: () => undefined,
+    },
+  });
+
+  return {
+    get state() {
+      return state;
+    },
+    log,
+    follower,
+    listen(onEvent) {
+      listeners.add(onEvent);
+      return () => listeners.delete(onEvent);
+    },
+    start: () => follower.start(),
+    async stop() {
+      await follower.stop();
+      listeners.clear();
+    },
+  };
+}

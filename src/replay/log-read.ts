@@ -1,0 +1,58 @@
+/**
+ * Reading one key from the log itself, for what memory does not hold: an evicted entry, or a partition that is not here.
+ *
+ * The newest message of the key alone is not the truth: a clear or a tag invalidation above it makes it void. They are read
+ * after the key, so whatever was acknowledged before the read began is obeyed.
+ */
+import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
+import { encodeKey } from '../events/key.ts';
+import type { LogRecord, Position } from '../events/record.ts';
+import type { Log } from '../log/log.ts';
+import type { EntryPut } from '../store/entry-store.ts';
+
+export interface LogEntry {
+  readonly put: EntryPut;
+  readonly position: Position;
+  readonly atMs: number;
+}
+
+/** The newest message of a key: the entry when it is valid at `nowMs`, and the position of whatever stands there. */
+export interface KeyState {
+  readonly entry: LogEntry | undefined;
+  /** 0 when the log has no message of that key. */
+  readonly position: Position;
+  /** Set when the message is not a readable put. */
+  readonly record: LogRecord | undefined;
+}
+
+export async function readKeyState(
+  log: Log,
+  context: BucketContext,
+  key: string,
+  nowMs: number,
+  signal?: AbortSignal,
+): Promise<KeyState> {
+  const record = await log.latest(context.subjects.keyPrefix + encodeKey(key).token, signal);
+  if (record === undefined) return { entry: undefined, position: 0, record };
+  const event = decodeBucketRecord(context, record);
+  const absent: KeyState = { entry: undefined, position: record.position, record };
+  if (event.type !== 'entry.put' || event.key !== key || event.expiresAtMs <= nowMs) return absent;
+  const basis = event.basis ?? record.position;
+  const overruling = [
+    context.subjects.clear,
+    ...(event.tags ?? []).map((tag) => context.subjects.tagPrefix + encodeKey(tag).token),
+  ];
+  const newest = await Promise.all(overruling.map((subject) => log.latest(subject, signal)));
+  if (newest.some((other) => other !== undefined && other.position > basis)) return absent;
+  return { entry: { put: event, position: record.position, atMs: record.atMs }, position: record.position, record };
+}
+
+export async function readEntry(
+  log: Log,
+  context: BucketContext,
+  key: string,
+  nowMs: number,
+  signal?: AbortSignal,
+): Promise<LogEntry | undefined> {
+  return (await readKeyState(log, context, key, nowMs, signal)).entry;
+}
