@@ -7,7 +7,7 @@
  * pid, after making sure what that pid is (`folder-lock.ts`). Restarting a crashed server is not done here.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type Clock, pause } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { messageOf, SluiceError } from '../errors.ts';
@@ -116,6 +116,7 @@ export function createNatsServer(options: NatsServerOptions): NatsServer {
     try {
       mkdirSync(portsFolder, { recursive: true });
       for (const name of readdirSync(portsFolder)) rmSync(join(portsFolder, name), { force: true });
+      mkdirSync(dirname(logFile), { recursive: true });
       pruneOldLogs(logFile);
       const config = { ...options, host, port: options.port ?? 0, storeFolder: folder, logFile };
       writeFileSync(configPath, buildServerConfig(config));

@@ -138,14 +138,17 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     reader.next = Math.max(reader.next, last + 1);
     if (!reader.isIdle) {
       reader.isIdle = true;
-      reader.events.idle(clock.monotonic(), reader.next - 1);
+      reader.events.idle(clock.monotonic(), Math.min(last, reader.next - 1));
     }
   }
 
   function beat(reader: Reader): void {
     if (reader.state === 'live') deliver(reader);
     if (!readers.has(reader) || reader.state === 'silent' || !reader.isIdle) return;
-    reader.events.idle(reader.state === 'live' ? clock.monotonic() : Number.NEGATIVE_INFINITY, reader.next - 1);
+    reader.events.idle(
+      reader.state === 'live' ? clock.monotonic() : Number.NEGATIVE_INFINITY,
+      Math.min(last, reader.next - 1),
+    );
   }
 
   const deliverAll = (): void => {
@@ -216,7 +219,7 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     async open(from: Position, events: ReaderEvents): Promise<LogReader> {
       checkAvailable();
       const heartbeat = every(clock, heartbeatMs, () => beat(reader));
-      const reader: Reader = { next: Math.min(from, last + 1), state: 'live', isIdle: false, events, heartbeat };
+      const reader: Reader = { next: from, state: 'live', isIdle: false, events, heartbeat };
       readers.add(reader);
       queueMicrotask(() => deliver(reader));
       return {

@@ -172,8 +172,9 @@ export function createPublisher(
       settle(pending, { position: answer.position, isDuplicate: answer.isDuplicate });
     } else if (answer.kind === 'refused') {
       settle(pending, new SluiceError(answer.code, `${pending.subject}: ${answer.reason}`));
-    } else if (mayBeStored(pending)) {
-      // An earlier attempt may have been stored, and then it is this very write that stands in the way.
+    } else if (mayBeStored(pending) || pending.options.id !== undefined) {
+      // An earlier attempt, or an earlier call with this id, may have been stored, and then it is this very write that
+      // stands in the way: a server without replicas compares positions before it looks for the id.
       window.check(pending);
       void findOutcome(pending, answer.reason).then((outcome) => {
         settle(pending, outcome);

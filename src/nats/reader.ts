@@ -50,6 +50,8 @@ interface Pull {
 }
 
 const heartbeatCode = 100;
+/** Wait before a pull that came too early for its consumer is repeated. */
+const earlyPullMs = 25;
 /** How long the deletion of earlier consumers may delay a new one. */
 const flushMs = 250;
 
@@ -86,6 +88,7 @@ export async function openReader(options: ReaderOptions, from: Position, events:
   let lastOrdinal = 0;
   let lastPosition = consumer.delivered?.stream_seq ?? 0;
   let pending = consumer.num_pending;
+  let hasAnswered = false;
   let isOver = false;
   let closing: Promise<void> | undefined;
 
@@ -151,6 +154,7 @@ export async function openReader(options: ReaderOptions, from: Position, events:
       end(`message ${lastOrdinal + 1} of the consumer was lost`);
       return;
     }
+    hasAnswered = true;
     lastOrdinal = delivery.ordinal;
     lastPosition = position;
     pending = delivery.pending;
@@ -164,6 +168,7 @@ export async function openReader(options: ReaderOptions, from: Position, events:
   }
 
   function onHeartbeat(request: Pull | undefined, header: Uint8Array): void {
+    hasAnswered = true;
     if (request !== undefined) request.heartbeats += 1;
     const through = Number(readField(headerText(header), 'Nats-Last-Stream') ?? 0);
     // What was waiting behind the last message was removed before it could be delivered.
@@ -171,7 +176,8 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     if (pending > 0) {
       events.alive();
     } else {
-      events.idle(request === undefined ? Number.NEGATIVE_INFINITY : provenBy(request), through);
+      // A consumer that starts above the head looks back at nothing.
+      events.idle(request === undefined ? Number.NEGATIVE_INFINITY : provenBy(request), through >= from ? through : 0);
     }
   }
 
@@ -180,7 +186,9 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     events.alive();
     const isServed = /batch completed/i.test(status.text);
     const isOrdinary = isServed || status.code === 404 || status.code === 408 || /exceeds? maxbytes/i.test(status.text);
-    if (!isOrdinary) {
+    // Between servers, the news of the consumer can arrive after the news that it was made.
+    const isEarly = status.code === 503 && !hasAnswered && clock.monotonic() - createdAtMs < limits.requestMs;
+    if (!isOrdinary && !isEarly) {
       end(`${status.code} ${status.text}`);
       return;
     }
@@ -188,7 +196,8 @@ export async function openReader(options: ReaderOptions, from: Position, events:
       const rest = isServed ? 0 : Number(message.headers?.get('Nats-Pending-Messages') || limits.batch);
       wanted = pulls.size === 0 ? 0 : Math.max(0, wanted - rest);
     }
-    refill();
+    if (isEarly) clock.timer(earlyPullMs, refill);
+    else refill();
   }
 
   refill();

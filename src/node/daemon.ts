@@ -102,6 +102,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     session,
     messenger,
     membership,
+    waitMaxMs: settings.read.waitMaxMs,
     owners: (cache, partition) => registry.owners(cache)[partition] ?? [],
   });
   const metrics: Metrics = createMetrics({
@@ -166,10 +167,18 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     }
   }
 
+  let isEnding = false;
   let stopServing: (() => void) | undefined;
   const parts: readonly Part[] = [
     { name: 'folder', start: async () => undefined, stop: async () => lock.release() },
-    { name: 'session', start: async () => undefined, stop: () => session.stop() },
+    {
+      name: 'session',
+      start: async () => undefined,
+      stop() {
+        isEnding = true;
+        return session.stop();
+      },
+    },
     {
       name: 'caches',
       start: async () => registry.reconcile(),
@@ -214,7 +223,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
   session.link.listen({
     closed: (reason) => {
-      if (membership.state !== 'leaving')
+      if (!isEnding)
         options.onFatal(new SluiceError('log-unavailable', `the connection to NATS was closed: ${reason}`));
     },
   });

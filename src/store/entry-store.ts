@@ -5,8 +5,8 @@
  * entry's revision; a clear or tag invalidation makes everything below it invalid, also what turns up later; nothing below
  * the log's floor is served. It must not know the log: positions are given. Values handed in are copied.
  */
-import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
+import { createRecencyList } from './recency-list.ts';
 
 /** Place of an event in the partition's log. */
 type Position = number;
@@ -18,6 +18,8 @@ export interface Entry {
   // The first fields share a cache line with the object's head; they are all that a hit reads.
   /** `expiresAtMs` in whole units of 1.024 s since the store was made, rounded down: a small integer for a quick check. */
   readonly expiresCoarse: number;
+  /** Place in the store's order of use; 0: not held. */
+  slot: number;
   /** Position of the event that set it. */
   readonly revision: Position;
   /** The value as the process's own codec sees it, decoded once per revision. */
@@ -122,8 +124,9 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   /** Tag positions below this were forgotten. */
   let tagsForgottenBelow = 0;
   let hasEvicted = false;
-  /** True while the limit of entries, not of bytes, makes room. */
-  let isFull = false;
+  let bytes = 0;
+  const byKey = new Map<string, Entry>();
+  const order = createRecencyList<Entry>();
   const tagPositions = new Map<string, Position>();
   const byTag = new Map<string, Set<Entry>>();
   const expiring = new Set<Entry>();
@@ -137,26 +140,11 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     invalidations: 0,
     floored: 0,
   };
-  let lru = createLru();
-
-  function createLru(): LRUCache<string, Entry> {
-    // No `max`: the library would reserve memory for that many entries at once.
-    return new LRUCache<string, Entry>({
-      maxSize: limits.bytesMax,
-      sizeCalculation: (entry) => entry.bytes,
-      dispose(entry, _key, reason) {
-        unindex(entry);
-        if (reason !== 'evict') return;
-        hasEvicted = true;
-        if (isFull) counters.evictedByEntries += 1;
-        else counters.evictedByBytes += 1;
-      },
-    });
-  }
 
   function toEntry(put: EntryPut, revision: Position, atMs: number): Entry {
     return {
       expiresCoarse: coarse(put.expiresAtMs),
+      slot: 0,
       revision,
       decoded: notDecoded,
       value: ownCopy(put.value),
@@ -171,6 +159,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   function index(entry: Entry): void {
+    bytes += entry.bytes;
     if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(entry);
     for (const tag of entry.tags ?? []) {
       const tagged = byTag.get(tag);
@@ -180,15 +169,43 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   function keep(entry: Entry): void {
-    lru.set(entry.key, entry);
+    const known = byKey.get(entry.key);
+    if (known === undefined) {
+      entry.slot = order.add(entry);
+    } else {
+      unindex(known);
+      entry.slot = known.slot;
+      known.slot = 0;
+      order.replace(entry.slot, entry);
+    }
+    byKey.set(entry.key, entry);
     index(entry);
-    if (lru.size <= limits.entriesMax) return;
-    isFull = true;
-    lru.pop();
-    isFull = false;
+    makeRoom();
+  }
+
+  function forget(entry: Entry): void {
+    byKey.delete(entry.key);
+    order.remove(entry.slot);
+    entry.slot = 0;
+    unindex(entry);
+  }
+
+  function evict(entry: Entry, counter: 'evictedByEntries' | 'evictedByBytes'): void {
+    forget(entry);
+    counters[counter] += 1;
+    hasEvicted = true;
+  }
+
+  function makeRoom(): void {
+    while (order.size > limits.entriesMax || bytes > limits.bytesMax) {
+      const oldest = order.oldest();
+      if (oldest === undefined) return;
+      evict(oldest, order.size > limits.entriesMax ? 'evictedByEntries' : 'evictedByBytes');
+    }
   }
 
   function unindex(entry: Entry): void {
+    bytes -= entry.bytes;
     if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.delete(entry);
     for (const tag of entry.tags ?? []) {
       const tagged = byTag.get(tag);
@@ -218,7 +235,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   function drop(entry: Entry, counter: 'expirations' | 'floored' | 'invalidations'): void {
     counters[counter] += 1;
-    lru.delete(entry.key);
+    forget(entry);
   }
 
   function isInvalidated(basis: Position, tags: readonly string[] | undefined): boolean {
@@ -245,10 +262,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     counters,
     toEntry,
     get size() {
-      return lru.size;
+      return order.size;
     },
     get bytes() {
-      return lru.calculatedSize;
+      return bytes;
     },
     get clearedAt() {
       return clearedAt;
@@ -257,27 +274,31 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return hasEvicted;
     },
     read(key) {
-      const entry = validate(lru.get(key));
-      if (entry === undefined) counters.misses += 1;
-      else counters.hits += 1;
+      const entry = validate(byKey.get(key));
+      if (entry === undefined) {
+        counters.misses += 1;
+        return undefined;
+      }
+      order.touch(entry.slot);
+      counters.hits += 1;
       return entry;
     },
     peek(key) {
-      return validate(lru.peek(key));
+      return validate(byKey.get(key));
     },
     put(put, revision, atMs) {
       const { key } = put;
-      const known = lru.peek(key);
+      const known = byKey.get(key);
       if (known !== undefined && known.revision >= revision) return false;
       const entry = toEntry(put, revision, atMs);
       if (isInvalidated(entry.basis, put.tags) || revision < floor || hasExpired(entry)) {
         // It replaced what was there, and is not true itself.
-        if (known !== undefined) lru.delete(key);
+        if (known !== undefined) forget(known);
         return false;
       }
       if (entry.bytes > limits.bytesMax) {
         // Never fits: the log still has it, this memory does not.
-        if (known !== undefined) lru.delete(key);
+        if (known !== undefined) forget(known);
         hasEvicted = true;
         counters.evictedByBytes += 1;
         return false;
@@ -286,20 +307,16 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return true;
     },
     remove(key, revision) {
-      const known = lru.peek(key);
+      const known = byKey.get(key);
       if (known === undefined || known.revision >= revision) return known === undefined;
-      lru.delete(key);
+      forget(known);
       return true;
     },
     clear(position) {
       if (position <= clearedAt) return;
       clearedAt = position;
-      const survivors: Entry[] = [];
-      for (const entry of lru.values()) if (entry.basis >= position) survivors.push(entry);
-      counters.invalidations += lru.size - survivors.length;
-      lru.clear();
-      for (const entry of survivors.reverse()) keep(entry);
-      if (survivors.length === 0) hasEvicted = false;
+      for (const entry of order.items()) if (entry.basis < position) drop(entry, 'invalidations');
+      if (order.size === 0) hasEvicted = false;
     },
     invalidateTag(tag, position) {
       if (position <= (tagPositions.get(tag) ?? 0)) return [];
@@ -314,9 +331,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       floor = first;
       for (const [tag, position] of tagPositions) if (position < floor) tagPositions.delete(tag);
       tagsForgottenBelow = floor;
-      const sunk: Entry[] = [];
-      for (const entry of lru.values()) if (entry.revision < floor) sunk.push(entry);
-      for (const entry of sunk) drop(entry, 'floored');
+      for (const entry of order.items()) if (entry.revision < floor) drop(entry, 'floored');
     },
     sweepExpired(count) {
       for (let seen = 0; seen < count; seen += 1) {
@@ -329,7 +344,12 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       }
     },
     reset() {
-      lru.clear();
+      byKey.clear();
+      order.clear();
+      byTag.clear();
+      expiring.clear();
+      sweep = expiring.values();
+      bytes = 0;
       tagPositions.clear();
       clearedAt = 0;
       floor = 0;
@@ -337,15 +357,13 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       hasEvicted = false;
     },
     setLimits(next) {
-      const entries = [...lru.values()].reverse();
       limits = next;
       toleranceMs = limits.expiryToleranceMs ?? 0;
-      lru.clear();
-      lru = createLru();
-      for (const entry of entries) keep(entry);
+      for (const entry of order.items()) if (entry.bytes > limits.bytesMax) evict(entry, 'evictedByBytes');
+      makeRoom();
     },
     *entries() {
-      for (const entry of lru.values()) if (!hasExpired(entry) && entry.revision >= floor) yield entry;
+      for (const entry of order.items()) if (!hasExpired(entry) && entry.revision >= floor) yield entry;
     },
   };
 }

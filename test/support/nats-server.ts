@@ -45,6 +45,7 @@ export interface TestCluster {
 
 const portRetries = 20;
 const livingPids = new Set<number>();
+const folders = new Set<string>();
 
 function endLeftovers(): void {
   for (const pid of livingPids) {
@@ -55,6 +56,13 @@ function endLeftovers(): void {
     }
   }
   livingPids.clear();
+  for (const folder of folders) removeFolder(folder);
+}
+
+// A killed server may still be writing its last file for a moment.
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  folders.delete(folder);
 }
 
 process.once('exit', endLeftovers);
@@ -80,6 +88,7 @@ export function findTestBinary(): Promise<string> {
 export async function startNatsServer(options: TestServerOptions = {}): Promise<TestServer> {
   const binary = options.binary ?? (await findTestBinary());
   const storeFolder = mkdtempSync(join(tmpdir(), 'sluice-nats-'));
+  folders.add(storeFolder);
   let running: RunningServer;
   let server = createNatsServer({ ...options, binary, storeFolder, clock: systemClock });
 
@@ -93,7 +102,7 @@ export async function startNatsServer(options: TestServerOptions = {}): Promise<
   try {
     running = await start();
   } catch (error) {
-    rmSync(storeFolder, { recursive: true, force: true });
+    removeFolder(storeFolder);
     throw error;
   }
 
@@ -130,7 +139,7 @@ export async function startNatsServer(options: TestServerOptions = {}): Promise<
     resume: () => void process.kill(running.pid, 'SIGCONT'),
     async stop() {
       await server.stop();
-      rmSync(storeFolder, { recursive: true, force: true });
+      removeFolder(storeFolder);
     },
   };
 }

@@ -14,8 +14,6 @@ export interface NodeOptions {
   readonly id: string;
   readonly nats: string | readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** A program in front of node, for instance faketime with its arguments. */
-  readonly wrapper?: readonly string[];
 }
 
 export interface NodeProcess {
@@ -46,7 +44,7 @@ export async function runNode(
   env: Readonly<Record<string, string>>,
   args: readonly string[] = [],
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawnNode(env, args, []);
+  const child = spawnNode(env, args);
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -54,21 +52,14 @@ export async function runNode(
   return { code, output };
 }
 
-function spawnNode(
-  env: Readonly<Record<string, string>>,
-  args: readonly string[],
-  wrapper: readonly string[],
-): ChildProcess {
-  const [command = process.execPath, ...rest] = [
-    ...wrapper,
-    process.execPath,
-    join(cliFolder, 'cache-node.js'),
-    ...args,
-  ];
+function spawnNode(env: Readonly<Record<string, string>>, args: readonly string[]): ChildProcess {
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('SLUICE_') && name !== 'NODE_TEST_CONTEXT'),
   );
-  const child = spawn(command, rest, { env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [join(cliFolder, 'cache-node.js'), ...args], {
+    env: { ...clean, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   living.add(child);
   child.once('exit', () => living.delete(child));
   return child;
@@ -90,7 +81,7 @@ export async function startNode(options: NodeOptions): Promise<NodeProcess> {
 
   async function start(): Promise<void> {
     output = '';
-    const started = spawnNode(env, [], options.wrapper ?? []);
+    const started = spawnNode(env, []);
     child = started;
     for (const stream of [started.stdout, started.stderr]) {
       stream?.on('data', (chunk: Buffer) => {

@@ -31,9 +31,8 @@ function validators({ revision, atMs, expiresAtMs }: Found, position: Position, 
   if (expiresAtMs === Number.POSITIVE_INFINITY) {
     headers.push('Cache-Control', 'no-cache');
   } else {
-    const remainingSeconds = Math.max(0, Math.floor((expiresAtMs - nowMs) / 1000));
     headers.push('Sluice-Expires', String(Math.ceil(expiresAtMs)));
-    headers.push('Cache-Control', `no-cache, max-age=${ageSeconds + remainingSeconds}`);
+    headers.push('Cache-Control', `no-cache, max-age=${Math.max(0, Math.floor((expiresAtMs - atMs) / 1000))}`);
   }
   return headers;
 }

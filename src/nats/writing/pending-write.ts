@@ -121,11 +121,13 @@ export function conflictOf({ subject, options }: PendingWrite, reason: string): 
   });
 }
 
-/** Whether an earlier attempt of this very write is what stands in its way; never rejects. */
+/** What to make of a conflict: whether this very write, sent earlier, is what stands in its way; never rejects. */
 export async function findOutcome(pending: PendingWrite, reason: string): Promise<Appended | SluiceError> {
   try {
     const position = await pending.options.findStored(pending.subject, pending.id);
-    return position === undefined ? unknownOutcome(pending, reason) : { position, isDuplicate: true };
+    if (position !== undefined) return { position, isDuplicate: true };
+    // Stored and overwritten since, or never stored: after an attempt without an answer both are possible.
+    return mayBeStored(pending) ? unknownOutcome(pending, reason) : conflictOf(pending, reason);
   } catch (error) {
     return unknownOutcome(pending, `${reason}; ${messageOf(error)}`);
   }

@@ -16,6 +16,8 @@ export interface PeersOptions {
   readonly session: Session;
   readonly messenger: Messenger;
   readonly membership: Membership;
+  /** Bound of a read's wait when the reader names none. */
+  readonly waitMaxMs: number;
   /** Owners of a cache's partition by placement, the primary first. */
   readonly owners: (cache: string, partition: number) => readonly string[];
 }
@@ -38,7 +40,7 @@ const epochWaitMs = 1_000;
 /** Refused, silent or gone: another node may do better. */
 const movesOn = ['not-owner', 'not-ready', 'log-unavailable', 'closed'] as const;
 
-export function createPeers({ session, messenger, membership, owners }: PeersOptions): Peers {
+export function createPeers({ session, messenger, membership, owners, waitMaxMs }: PeersOptions): Peers {
   const parsed = new Map<string, ReadonlySet<number>>();
 
   /** The same few texts come four times a second. */
@@ -111,7 +113,7 @@ export function createPeers({ session, messenger, membership, owners }: PeersOpt
         const { consistency, minPosition, maxStalenessMs, waitMs } = read;
         const demands = { consistency, minPosition, maxStalenessMs, waitMs };
         const isWaiting = consistency === 'latest' || minPosition !== undefined || maxStalenessMs !== undefined;
-        const timeoutMs = answerMs + (isWaiting ? (waitMs ?? session.options.connectWaitMs) : 0);
+        const timeoutMs = answerMs + (isWaiting ? (waitMs ?? waitMaxMs) : 0);
         const answer = await askSome(
           cache,
           partition,

@@ -286,6 +286,35 @@ describe('a test server', () => {
     assert.equal(existsSync(server.storeFolder), false);
   });
 
+  for (const [how, script] of [
+    ['ends', 'process.exit(0)'],
+    ['fails', 'throw new Error("a failed test")'],
+    ['gets SIGTERM', 'process.kill(process.pid, "SIGTERM")'],
+  ] as const) {
+    it(`does not outlive a test process that ${how} without stopping it`, async () => {
+      const support = pathToFileURL(join(projectRoot, 'dist', 'test', 'support', 'nats-server.js')).href;
+      const run = `
+        import { writeSync } from 'node:fs';
+        import { startNatsServer } from ${JSON.stringify(support)};
+        const server = await startNatsServer();
+        writeSync(1, JSON.stringify({ pid: server.pid, folder: server.storeFolder }) + '\\n');
+        ${script}`;
+      const env = { ...process.env, SLUICE_TEST_NATS_BIN: await findTestBinary() };
+      const child = spawn(process.execPath, ['--input-type=module', '-e', run], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+        env,
+      });
+      let output = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+      await new Promise((resolve) => child.once('close', resolve));
+      const { pid, folder }: { pid: number; folder: string } = JSON.parse(output);
+      await waitUntil('the end of the server', () => readProcess(pid) === undefined);
+      assert.equal(existsSync(folder), false);
+    });
+  }
+
   it('answers nothing while it is paused, and goes on afterwards', async () => {
     const server = await startNatsServer();
     try {
