@@ -112,8 +112,8 @@ export function createFollower(options: FollowerOptions): Follower {
   const stopping = new AbortController();
 
   let applied = options.applied ?? 0;
-  /** When the log stored the message at `applied`; undefined when no message stands there. */
-  let appliedAtMs: number | undefined;
+  /** What is known of the message at `applied`; undefined when no message stands there. */
+  let lastApplied: Trace | undefined;
   let known: (LogBounds & { readonly askedAtMs: number }) | undefined;
   let floorTold = 0;
   let pending = 0;
@@ -136,7 +136,7 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.rebuilds += 1;
     notice('rebuild', reason);
     applied = 0;
-    appliedAtMs = undefined;
+    lastApplied = undefined;
     floorTold = 0;
     pending = 0;
     isReady = false;
@@ -194,7 +194,7 @@ export function createFollower(options: FollowerOptions): Follower {
   /** Everything up to here was delivered, or is no longer in the log. */
   function pass(position: Position): void {
     if (position <= applied) return;
-    appliedAtMs = undefined;
+    lastApplied = undefined;
     advance(position);
   }
 
@@ -207,7 +207,7 @@ export function createFollower(options: FollowerOptions): Follower {
   function onRecord(record: LogRecord, behind: number): void {
     if (record.position <= applied) {
       // The record that was applied last must still be the same one; else the log was rolled back and grew again.
-      if (record.position === applied && appliedAtMs !== undefined && record.atMs !== appliedAtMs) {
+      if (record.position === applied && lastApplied !== undefined && !isSame(record, lastApplied)) {
         startOver(`the log was rolled back: another message stands at ${applied}`);
       }
       return;
@@ -221,7 +221,7 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.records += 1;
     if (!isReady) counters.replayRecords += 1;
     pending = behind;
-    appliedAtMs = record.atMs;
+    lastApplied = { atMs: record.atMs, subject: record.subject };
     advance(record.position);
   }
 
@@ -272,6 +272,7 @@ export function createFollower(options: FollowerOptions): Follower {
     while (!stopping.signal.aborted) {
       try {
         await ask();
+        if (stopping.signal.aborted) return;
         if (
           applied > 0 &&
           freshness.provenAtMs !== Number.NEGATIVE_INFINITY &&
@@ -332,3 +333,7 @@ export function createFollower(options: FollowerOptions): Follower {
     },
   };
 }
+
+type Trace = Pick<LogRecord, 'atMs' | 'subject'>;
+
+const isSame = (one: Trace, other: Trace): boolean => one.atMs === other.atMs && one.subject === other.subject;

@@ -159,7 +159,9 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     lastPosition = position;
     pending = delivery.pending;
     wanted -= 1;
-    events.record({ position, atMs, subject: rawSubject(message), header, data: message.data }, pending);
+    // An old server starts at the head when `from` is above it.
+    if (position < from) events.alive();
+    else events.record({ position, atMs, subject: rawSubject(message), header, data: message.data }, pending);
     if (wanted <= limits.batch) refill();
   }
 

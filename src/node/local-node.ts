@@ -8,6 +8,7 @@ import type { Session } from '../cluster/session.ts';
 import { parseCacheSettings, validateCacheName } from '../config/cache-settings.ts';
 import { isSluiceError, SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
+import { partitionOf } from '../placement/partition.ts';
 import type {
   CacheCounters,
   CacheDescription,
@@ -111,9 +112,9 @@ export function createLocalNode(options: LocalNodeOptions): NodeService {
       return (registry.hosts.get(name) ?? (await registry.open(validateCacheName(name)))).cache;
     },
     hit(name, key) {
-      const host = registry.hosts.get(name);
-      if (host?.partitions.length !== 1) return undefined;
-      const view = host.partitions[0]?.view;
+      const partitions = registry.hosts.get(name)?.partitions;
+      if (partitions === undefined) return undefined;
+      const view = partitions[partitions.length === 1 ? 0 : partitionOf(key, partitions.length)]?.view;
       if (view === undefined || !view.follower.isReady) return undefined;
       const entry = view.read(key);
       return entry === undefined ? undefined : { entry, position: Math.max(view.follower.applied, entry.revision) };

@@ -6,47 +6,11 @@
  * the log's floor is served. It must not know the log: positions are given. Values handed in are copied.
  */
 import type { Clock } from '../base/clock.ts';
+import { type Entry, type EntryPut, entryBytes, HeldEntry, type Position } from './entry.ts';
 import { createRecencyList } from './recency-list.ts';
+import { createValueSlabs, ownSlab } from './value-slabs.ts';
 
-/** Place of an event in the partition's log. */
-type Position = number;
-
-/** Marks a value that was not decoded yet; no codec can return it. */
-export const notDecoded: unique symbol = Symbol('not decoded');
-
-export interface Entry {
-  // The first fields share a cache line with the object's head; they are all that a hit reads.
-  /** `expiresAtMs` in whole units of 1.024 s since the store was made, rounded down: a small integer for a quick check. */
-  readonly expiresCoarse: number;
-  /** Place in the store's order of use; 0: not held. */
-  slot: number;
-  /** Position of the event that set it. */
-  readonly revision: Position;
-  /** The value as the process's own codec sees it, decoded once per revision. */
-  decoded: unknown;
-  readonly value: Uint8Array;
-  readonly key: string;
-  /** Position up to which its writer had seen the log; the revision itself unless it was loaded from a source. */
-  readonly basis: Position;
-  /** ms since 1970 UTC; Infinity: never. */
-  readonly expiresAtMs: number;
-  /** When the log stored it. */
-  readonly atMs: number;
-  readonly tags: readonly string[] | undefined;
-  readonly contentType: string | undefined;
-  /** What it counts for against `bytesMax`. */
-  readonly bytes: number;
-}
-
-/** What a put brings. */
-export interface EntryPut {
-  readonly key: string;
-  readonly value: Uint8Array;
-  readonly expiresAtMs: number;
-  readonly tags: readonly string[] | undefined;
-  readonly contentType: string | undefined;
-  readonly basis: Position | undefined;
-}
+export { type Entry, type EntryPut, entryBytes, entryOverheadBytes, notDecoded } from './entry.ts';
 
 export interface StoreLimits {
   readonly entriesMax: number;
@@ -66,15 +30,6 @@ export interface StoreCounters {
   /** Entries that fell below the log's floor. */
   floored: number;
 }
-
-/**
- * What an entry costs beside its key and value: the entry object, the typed array and its buffer, the slots of the map and of
- * the recency list. Measured by `bench/memory.ts`; see docs/performance.md.
- */
-export const entryOverheadBytes = 400;
-
-/** Bytes of an entry as counted against the limit. Keys count two bytes a character, as the engine may store them. */
-export const entryBytes = (key: string, valueBytes: number): number => valueBytes + 2 * key.length + entryOverheadBytes;
 
 export interface EntryStore {
   /** The entry of a key if it is valid now; counts as use. Allocates nothing. */
@@ -125,11 +80,12 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   let tagsForgottenBelow = 0;
   let hasEvicted = false;
   let bytes = 0;
-  const byKey = new Map<string, Entry>();
-  const order = createRecencyList<Entry>();
+  const byKey = new Map<string, HeldEntry>();
+  const order = createRecencyList<HeldEntry>();
+  const values = createValueSlabs(order.at);
   const tagPositions = new Map<string, Position>();
-  const byTag = new Map<string, Set<Entry>>();
-  const expiring = new Set<Entry>();
+  const byTag = new Map<string, Set<HeldEntry>>();
+  const expiring = new Set<HeldEntry>();
   let sweep = expiring.values();
   const counters: StoreCounters = {
     hits: 0,
@@ -141,24 +97,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     floored: 0,
   };
 
-  function toEntry(put: EntryPut, revision: Position, atMs: number): Entry {
-    return {
-      expiresCoarse: coarse(put.expiresAtMs),
-      slot: 0,
-      revision,
-      decoded: notDecoded,
-      value: ownCopy(put.value),
-      key: put.key,
-      basis: put.basis ?? revision,
-      expiresAtMs: put.expiresAtMs,
-      atMs,
-      tags: put.tags,
-      contentType: put.contentType,
-      bytes: entryBytes(put.key, put.value.length),
-    };
-  }
-
-  function index(entry: Entry): void {
+  function index(entry: HeldEntry): void {
     bytes += entry.bytes;
     if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(entry);
     for (const tag of entry.tags ?? []) {
@@ -168,8 +107,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     }
   }
 
-  function keep(entry: Entry): void {
-    const known = byKey.get(entry.key);
+  function keep(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): void {
     if (known === undefined) {
       entry.slot = order.add(entry);
     } else {
@@ -177,20 +115,23 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       entry.slot = known.slot;
       known.slot = 0;
       order.replace(entry.slot, entry);
+      values.vacate(known);
     }
     byKey.set(entry.key, entry);
+    values.place(entry, value);
     index(entry);
     makeRoom();
   }
 
-  function forget(entry: Entry): void {
+  function forget(entry: HeldEntry): void {
     byKey.delete(entry.key);
     order.remove(entry.slot);
     entry.slot = 0;
     unindex(entry);
+    values.vacate(entry);
   }
 
-  function evict(entry: Entry, counter: 'evictedByEntries' | 'evictedByBytes'): void {
+  function evict(entry: HeldEntry, counter: 'evictedByEntries' | 'evictedByBytes'): void {
     forget(entry);
     counters[counter] += 1;
     hasEvicted = true;
@@ -204,7 +145,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     }
   }
 
-  function unindex(entry: Entry): void {
+  function unindex(entry: HeldEntry): void {
     bytes -= entry.bytes;
     if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.delete(entry);
     for (const tag of entry.tags ?? []) {
@@ -227,13 +168,15 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   /** The quick check decides all but the last second of a life. */
-  function hasExpired(entry: Entry): boolean {
-    if (entry.expiresCoarse === neverCoarse) return false;
+  function hasPassed(atCoarse: number, atMs: number): boolean {
+    if (atCoarse === neverCoarse) return false;
     if (nowCoarse === unknownCoarse) readClock();
-    return entry.expiresCoarse <= nowCoarse && entry.expiresAtMs <= nowMs;
+    return atCoarse <= nowCoarse && atMs <= nowMs;
   }
 
-  function drop(entry: Entry, counter: 'expirations' | 'floored' | 'invalidations'): void {
+  const hasExpired = (entry: HeldEntry): boolean => hasPassed(entry.expiresCoarse, entry.expiresAtMs);
+
+  function drop(entry: HeldEntry, counter: 'expirations' | 'floored' | 'invalidations'): void {
     counters[counter] += 1;
     forget(entry);
   }
@@ -245,7 +188,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     return tags.some((tag) => basis < (tagPositions.get(tag) ?? 0));
   }
 
-  function validate(entry: Entry | undefined): Entry | undefined {
+  function validate(entry: HeldEntry | undefined): HeldEntry | undefined {
     if (entry === undefined) return undefined;
     if (hasExpired(entry)) {
       drop(entry, 'expirations');
@@ -260,7 +203,11 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   return {
     counters,
-    toEntry,
+    toEntry(put, revision, atMs) {
+      const entry = new HeldEntry(put, revision, atMs, coarse(put.expiresAtMs));
+      entry.slab = ownSlab(put.value);
+      return entry;
+    },
     get size() {
       return order.size;
     },
@@ -290,20 +237,21 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       const { key } = put;
       const known = byKey.get(key);
       if (known !== undefined && known.revision >= revision) return false;
-      const entry = toEntry(put, revision, atMs);
-      if (isInvalidated(entry.basis, put.tags) || revision < floor || hasExpired(entry)) {
+      const expiresCoarse = coarse(put.expiresAtMs);
+      const isVoid = isInvalidated(put.basis ?? revision, put.tags) || revision < floor;
+      if (isVoid || hasPassed(expiresCoarse, put.expiresAtMs)) {
         // It replaced what was there, and is not true itself.
         if (known !== undefined) forget(known);
         return false;
       }
-      if (entry.bytes > limits.bytesMax) {
+      if (entryBytes(key, put.value.length) > limits.bytesMax) {
         // Never fits: the log still has it, this memory does not.
         if (known !== undefined) forget(known);
         hasEvicted = true;
         counters.evictedByBytes += 1;
         return false;
       }
-      keep(entry);
+      keep(new HeldEntry(put, revision, atMs, expiresCoarse), put.value, known);
       return true;
     },
     remove(key, revision) {
@@ -346,6 +294,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     reset() {
       byKey.clear();
       order.clear();
+      values.clear();
       byTag.clear();
       expiring.clear();
       sweep = expiring.values();
@@ -366,11 +315,4 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       for (const entry of order.items()) if (!hasExpired(entry) && entry.revision >= floor) yield entry;
     },
   };
-}
-
-/** A copy with memory of its own: neither a slice of a receive buffer nor a piece of a shared pool. */
-function ownCopy(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(bytes.length);
-  copy.set(bytes);
-  return copy;
 }

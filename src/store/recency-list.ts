@@ -14,6 +14,7 @@ export interface RecencyList<Item> {
   /** Marks the item in a slot as used. */
   touch(slot: number): void;
   remove(slot: number): void;
+  at(slot: number): Item | undefined;
   /** The item that was not used for the longest time. */
   oldest(): Item | undefined;
   /** All items, in no order of use. Items may be added and removed meanwhile: one that stays is told exactly once. */
@@ -90,6 +91,7 @@ export function createRecencyList<Item>(): RecencyList<Item> {
       firstFree = slot;
       size -= 1;
     },
+    at: (slot) => bySlot[slot],
     oldest: () => bySlot[links[0] ?? 0],
     *items() {
       // Downwards, so that what is added meanwhile cannot keep this going for ever.

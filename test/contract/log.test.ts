@@ -1,4 +1,4 @@
-/** The contracts of the log and of the follower, against every implementation and on real servers. */
+/** The contract of the log, against every implementation and on real servers. */
 import { startMemorySource, startNatsSource } from '../support/log-harness.ts';
 import { describeLogContract } from './log-contract.ts';
 

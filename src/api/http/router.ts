@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { isSluiceError, SluiceError } from '../../errors.ts';
-import { type Answer, emptyAnswer, writeAnswer } from './answer.ts';
+import { type Answer, emptyAnswer, writeAnswer, writeEarlyAnswer } from './answer.ts';
 import { parseQuery, pathOf } from './input.ts';
 import { HttpProblem, isExpected, problemAnswer } from './problem.ts';
 import type { Call, DoorLog, Route } from './routes/route.ts';
@@ -66,7 +66,7 @@ export function createRouter({ routes, isLast, log }: RouterOptions): FastifyIns
       log.error({ err: error, method: request.method, path: pathOf(request.raw.url ?? '') }, 'a request failed');
     // A response that has begun cannot become another one.
     if (res.headersSent) res.destroy();
-    else send(res, problemAnswer(error, pathOf(request.raw.url ?? '')));
+    else writeEarlyAnswer(res, problemAnswer(error, pathOf(request.raw.url ?? '')), isLast());
   }
 
   function refused(request: FastifyRequest, reply: FastifyReply, error: unknown): void {

@@ -86,3 +86,16 @@ export function formatSpan(ms: number): string {
 
 /** `1 file`, `2 files`. */
 export const plural = (count: number, word: string): string => `${formatCount(count)} ${word}${count === 1 ? '' : 's'}`;
+
+const lineCharactersMax = 80;
+
+/** One paragraph, broken into lines at spaces. */
+export function wrapText(text: string): string {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= lineCharactersMax) lines.push(`${lines.pop()} ${word}`);
+    else lines.push(word);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,111 @@
+/**
+ * The keys of a partition without their values: what a command needs to list them, or to find those that carry a tag. It
+ * obeys the same rules as a copy with values (clear, tags, basis, floor, expiry), and has no limits of memory of its own:
+ * a million keys take some 200 MB.
+ */
+import { type BucketContext, decodeBucketRecord } from '../../events/entry.ts';
+import type { LogRecord, Position } from '../../events/record.ts';
+import type { FollowerSink } from '../../log/follower.ts';
+
+export interface IndexedKey {
+  readonly key: string;
+  readonly revision: Position;
+  readonly atMs: number;
+  readonly bytes: number;
+  readonly expiresAtMs: number;
+  readonly tags: readonly string[] | undefined;
+  readonly contentType: string | undefined;
+}
+
+export interface KeyIndex {
+  readonly sink: FollowerSink;
+  readonly size: number;
+  /** Entries that are valid at that time, in no order. */
+  entries(nowMs: number): Iterable<IndexedKey>;
+  /** Keys whose newest message is a put that a tag invalidation has made void: it is still in the log. */
+  readonly invalidated: ReadonlySet<string>;
+}
+
+interface Held extends IndexedKey {
+  readonly basis: Position;
+}
+
+export function createKeyIndex(context: BucketContext): KeyIndex {
+  const held = new Map<string, Held>();
+  const invalidated = new Set<string>();
+  const tagPositions = new Map<string, Position>();
+  let clearedAt = 0;
+
+  function put(entry: Held): void {
+    const isVoidByTag = entry.tags?.some((tag) => (tagPositions.get(tag) ?? 0) > entry.basis) ?? false;
+    held.delete(entry.key);
+    invalidated.delete(entry.key);
+    if (isVoidByTag) invalidated.add(entry.key);
+    else if (entry.basis > clearedAt) held.set(entry.key, entry);
+  }
+
+  function remove(key: string): void {
+    held.delete(key);
+    invalidated.delete(key);
+  }
+
+  function clear(position: Position): void {
+    clearedAt = position;
+    for (const { key, basis } of held.values()) if (basis < position) held.delete(key);
+  }
+
+  function invalidate(tag: string, position: Position): void {
+    tagPositions.set(tag, position);
+    for (const { key, basis, tags } of held.values()) {
+      if (basis >= position || tags?.includes(tag) !== true) continue;
+      held.delete(key);
+      invalidated.add(key);
+    }
+  }
+
+  function apply(record: LogRecord): void {
+    const { position, atMs } = record;
+    const event = decodeBucketRecord(context, record);
+    switch (event.type) {
+      case 'entry.put': {
+        const { key, expiresAtMs, tags, contentType, basis = position } = event;
+        const bytes = event.value.length;
+        put({ key, revision: position, atMs, bytes, expiresAtMs, tags, contentType, basis });
+        return;
+      }
+      case 'entry.deleted':
+      case 'entry.unreadable':
+        remove(event.key);
+        return;
+      case 'cache.cleared':
+        clear(position);
+        return;
+      case 'tag.invalidated':
+        invalidate(event.tag, position);
+        return;
+      case 'foreign':
+    }
+  }
+
+  return {
+    invalidated,
+    get size() {
+      return held.size;
+    },
+    *entries(nowMs) {
+      for (const entry of held.values()) if (entry.expiresAtMs > nowMs) yield entry;
+    },
+    sink: {
+      apply,
+      rebuild() {
+        held.clear();
+        invalidated.clear();
+        tagPositions.clear();
+        clearedAt = 0;
+      },
+      floor(first) {
+        for (const { key, revision } of held.values()) if (revision < first) held.delete(key);
+      },
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** One entry of a cache in memory: what the rest of the house sees of it, and how the store holds it. */
+import { noSlab, type Slab, type Tenant, valueBytesOf } from './value-slabs.ts';
+
+/** Place of an event in the partition's log. */
+export type Position = number;
+
+/** Marks a value that was not decoded yet; no codec can return it. */
+export const notDecoded: unique symbol = Symbol('not decoded');
+
+export interface Entry {
+  /** Position of the event that set it. */
+  readonly revision: Position;
+  /** The value as the process's own codec sees it, decoded once per revision. */
+  decoded: unknown;
+  /** A view of the store's own memory, which holds other values beside it. It stays what it is when the entry is replaced. */
+  readonly value: Uint8Array;
+  readonly key: string;
+  /** Position up to which its writer had seen the log; the revision itself unless it was loaded from a source. */
+  readonly basis: Position;
+  /** ms since 1970 UTC; Infinity: never. */
+  readonly expiresAtMs: number;
+  /** When the log stored it. */
+  readonly atMs: number;
+  readonly tags: readonly string[] | undefined;
+  readonly contentType: string | undefined;
+  /** What it counts for against `bytesMax`. */
+  readonly bytes: number;
+}
+
+/** What a put brings. */
+export interface EntryPut {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly expiresAtMs: number;
+  readonly tags: readonly string[] | undefined;
+  readonly contentType: string | undefined;
+  readonly basis: Position | undefined;
+}
+
+/**
+ * What an entry costs beside its key and value: the entry object, the slots of the map and of the order of use, and its share
+ * of what a slab leaves unused. Measured by `bench/rows/memory.ts`; see docs/performance.md.
+ */
+export const entryOverheadBytes = 400;
+
+/** Bytes of an entry as counted against the limit. Keys count two bytes a character, as the engine may store them. */
+export const entryBytes = (key: string, valueBytes: number): number => valueBytes + 2 * key.length + entryOverheadBytes;
+
+/** The entry as the store holds it. */
+export class HeldEntry implements Entry, Tenant {
+  // Declared, not initialised: the constructor sets them in this order. The first ones share a cache line with the object's
+  // head, and are all that a hit reads.
+  /** `expiresAtMs` in whole units of 1.024 s since the store was made, rounded down: a small integer for a quick check. */
+  declare readonly expiresCoarse: number;
+  /** Place in the order of use; 0: not held. */
+  declare slot: number;
+  declare readonly revision: Position;
+  declare decoded: unknown;
+  declare readonly key: string;
+  declare slab: Slab;
+  declare offset: number;
+  declare readonly length: number;
+  declare readonly basis: Position;
+  declare readonly expiresAtMs: number;
+  declare readonly atMs: number;
+  declare readonly tags: readonly string[] | undefined;
+  declare readonly contentType: string | undefined;
+
+  /** Its value has no place yet. */
+  constructor(put: EntryPut, revision: Position, atMs: number, expiresCoarse: number) {
+    this.expiresCoarse = expiresCoarse;
+    this.slot = 0;
+    this.revision = revision;
+    this.decoded = notDecoded;
+    this.key = put.key;
+    this.slab = noSlab;
+    this.offset = 0;
+    this.length = put.value.length;
+    this.basis = put.basis ?? revision;
+    this.expiresAtMs = put.expiresAtMs;
+    this.atMs = atMs;
+    this.tags = put.tags;
+    this.contentType = put.contentType;
+  }
+
+  get value(): Uint8Array {
+    return valueBytesOf(this);
+  }
+
+  get bytes(): number {
+    return entryBytes(this.key, this.length);
+  }
+}
