@@ -128,6 +128,16 @@ describe('the house plan', () => {
     assert.deepEqual(broken, []);
   });
 
+  it('builds on the packages that the project is fixed to', () => {
+    const fixed = { '@nats-io/': 'nats/', 'lru-cache': 'store/', pino: 'cli/' };
+    for (const [name, home] of Object.entries(fixed)) {
+      const isUsed = files.some(
+        (file) => file.startsWith(home) && importsOf(sources.get(file) ?? '').some((path) => path.startsWith(name)),
+      );
+      assert.ok(isUsed, `${home} must be built on ${name}: a fixed choice, not to be replaced by code of our own`);
+    }
+  });
+
   it('touches files, sockets and processes only from level 5 up', () => {
     const outside =
       /^node:(fs|fs\/promises|net|http|https|http2|dgram|dns|tls|child_process|cluster|worker_threads|readline)$/;

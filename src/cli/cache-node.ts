@@ -10,10 +10,10 @@ import { onParentGone, stayAlive, supervisedVariable } from '../broker/process/p
 import { loadSettings } from '../config/load.ts';
 import { buildHelp } from '../config/reference.ts';
 import type { Settings } from '../config/schema.ts';
-import { isSluiceError, messageOf } from '../errors.ts';
 import { createDaemon, type Daemon } from '../node/daemon.ts';
 import { exitCodeOf, exitTable } from './exit-code.ts';
 import { parseFlags } from './flags.ts';
+import { toKnownError } from './known-error.ts';
 import { createNodeLogger } from './node-logger.ts';
 import { loadPackageVersion } from './package-version.ts';
 import { formatError } from './terminal/report-error.ts';
@@ -40,8 +40,8 @@ const clock: Clock = systemClock;
 let logger: Logger | undefined;
 
 function fail(error: unknown): never {
-  const isExpected = isSluiceError(error) && error.code !== 'internal';
-  logger?.fatal(isExpected ? { code: error.code } : { err: error }, messageOf(error));
+  const { code, message } = toKnownError(error);
+  logger?.fatal(code === 'internal' ? { err: error } : { code }, message);
   process.stderr.write(`${formatError(programName, error, false)}\n`);
   process.exit(exitCodeOf(error));
 }

@@ -2,8 +2,9 @@
  * How the programs end: one table of exit codes, and which of them each error code leads to. docs/cli.md shows the same
  * table; a test keeps them equal. Numbers from 64 on are those of sysexits.h.
  */
-import { type ErrorCode, isSluiceError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 import { FileError } from './file-error.ts';
+import { toKnownError } from './known-error.ts';
 
 export interface ExitMeaning {
   readonly code: number;
@@ -66,9 +67,7 @@ const exitOfError: Readonly<Record<ErrorCode, ExitName>> = {
 };
 
 /** What was thrown without a code is a defect. */
-export function exitNameOf(error: unknown): ExitName {
-  if (error instanceof FileError) return 'ioFailed';
-  return isSluiceError(error) ? exitOfError[error.code] : 'defect';
-}
+export const exitNameOf = (error: unknown): ExitName =>
+  error instanceof FileError ? 'ioFailed' : exitOfError[toKnownError(error).code];
 
 export const exitCodeOf = (error: unknown): number => exitTable[exitNameOf(error)].code;

@@ -119,7 +119,11 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
       clock,
       random,
       store: limitsFor(count),
-      follower: { ...session.options.follower, horizonMs: read.tombstoneHorizonMs },
+      follower: {
+        ...session.options.follower,
+        // A copy that was away longer than markers live cannot know what was deleted.
+        horizonMs: Math.min(read.tombstoneHorizonMs, slot.log.markersMs ?? Number.POSITIVE_INFINITY),
+      },
       onNotice: session.onFollowerNotice,
     });
     slot.view = view;

@@ -6,7 +6,8 @@
  */
 import { SluiceError } from '../errors.ts';
 import { formatNatsTtl, parseNatsTtl } from './duration.ts';
-import { formatField, headerNames, headerText, readField } from './header.ts';
+import { formatField, headerNames } from './header.ts';
+import { createHeaderScan } from './header-scan.ts';
 import { decodeKey, encodeKey } from './key.ts';
 import type { LogRecord, LogWrite, Position } from './record.ts';
 import type { BucketSubjects } from './subjects.ts';
@@ -43,6 +44,10 @@ export interface BucketContext {
 
 const cleared: BucketEvent = { type: 'cache.cleared' };
 
+/** What decoding asks of a header, by its number in the scan. */
+const fields = { expires: 0, ttl: 1, basis: 2, tags: 3, type: 4, key: 5, operation: 6, markerReason: 7 } as const;
+const header = createHeaderScan((Object.keys(fields) as (keyof typeof fields)[]).map((name) => headerNames[name]));
+
 export function decodeBucketRecord(context: BucketContext, record: LogRecord): BucketEvent {
   const { subject } = record;
   const { subjects } = context;
@@ -51,75 +56,69 @@ export function decodeBucketRecord(context: BucketContext, record: LogRecord): B
   }
   if (subject === subjects.clear) return cleared;
   if (subject.startsWith(subjects.tagPrefix)) {
-    const escaped = record.header === undefined ? undefined : readField(headerText(record.header), headerNames.key);
-    const tag = decodeKey(subject.slice(subjects.tagPrefix.length), escaped);
+    header.read(record.header);
+    const tag = decodeKey(subject.slice(subjects.tagPrefix.length), header.text(fields.key));
     return tag === undefined ? { type: 'foreign', reason: 'tag token' } : { type: 'tag.invalidated', tag };
   }
   return { type: 'foreign', reason: 'subject' };
 }
 
 function decodeEntry(context: BucketContext, record: LogRecord, token: string): BucketEvent {
-  const text = record.header === undefined ? '' : headerText(record.header);
-  const key = decodeKey(token, text === '' ? undefined : readField(text, headerNames.key));
+  header.read(record.header);
+  const key = decodeKey(token, header.text(fields.key));
   if (key === undefined) return { type: 'foreign', reason: 'key token' };
-  const ageLimitMs = record.atMs + context.maxAgeMs;
-  if (text === '') {
-    return {
-      type: 'entry.put',
-      key,
-      value: record.data,
-      expiresAtMs: ageLimitMs,
-      tags: undefined,
-      contentType: undefined,
-      basis: undefined,
-    };
-  }
   // A marker is a delete, whatever else it looks like.
-  if (text.includes('\nNats-Marker-Reason:')) return { type: 'entry.deleted', key };
-  if (text.includes('\nKV-Operation:')) {
-    const operation = readField(text, headerNames.operation) ?? '';
+  if (header.has(fields.markerReason)) return { type: 'entry.deleted', key };
+  if (header.has(fields.operation)) {
+    const operation = header.text(fields.operation) ?? '';
     if (operation === 'DEL' || operation === 'PURGE') return { type: 'entry.deleted', key };
     if (operation !== 'PUT')
       return { type: 'entry.unreadable', key, reason: `${headerNames.operation}: ${operation.slice(0, 32)}` };
   }
-  return decodePut(key, record, text, ageLimitMs);
+  return decodePut(key, record, record.atMs + context.maxAgeMs);
 }
 
-function decodePut(key: string, record: LogRecord, text: string, ageLimitMs: number): BucketEvent {
+function decodePut(key: string, record: LogRecord, ageLimitMs: number): BucketEvent {
   let expiresAtMs = ageLimitMs;
   let tags: readonly string[] | undefined;
   let contentType: string | undefined;
   let basis: Position | undefined;
-  if (text.includes('\nSluice-Expires:')) {
-    const at = parseCount(readField(text, headerNames.expires));
+  if (header.has(fields.expires)) {
+    const at = header.count(fields.expires);
     if (at === undefined) return { type: 'entry.unreadable', key, reason: headerNames.expires };
     expiresAtMs = Math.min(expiresAtMs, at);
-  } else if (text.includes('\nNats-TTL:')) {
-    const ttlMs = parseNatsTtl(readField(text, headerNames.ttl) ?? '');
+  } else if (header.has(fields.ttl)) {
+    const ttlMs = parseNatsTtl(header.text(fields.ttl) ?? '');
     if (ttlMs === undefined) return { type: 'entry.unreadable', key, reason: headerNames.ttl };
     // `never` exempts a message from max_age too.
     expiresAtMs = ttlMs === Number.POSITIVE_INFINITY ? ttlMs : Math.min(expiresAtMs, record.atMs + ttlMs);
   }
-  if (text.includes('\nSluice-Basis:')) {
-    basis = parseCount(readField(text, headerNames.basis));
+  if (header.has(fields.basis)) {
+    basis = header.count(fields.basis);
     if (basis === undefined) return { type: 'entry.unreadable', key, reason: headerNames.basis };
   }
-  if (text.includes('\nSluice-Tags:')) {
-    tags = parseTags(readField(text, headerNames.tags) ?? '');
+  if (header.has(fields.tags)) {
+    tags = parseTags(header.text(fields.tags) ?? '');
     if (tags === undefined) return { type: 'entry.unreadable', key, reason: headerNames.tags };
   }
-  if (text.includes('\nSluice-Type:')) {
-    const type = readField(text, headerNames.type) ?? '';
-    // The value is good without it, and it will stand in HTTP headers: a bad one is left out.
-    if (contentTypeText.test(type)) contentType = type;
-  }
+  // The value is good without its type, and it will stand in HTTP headers: a bad one is left out.
+  if (header.has(fields.type)) contentType = knownType(header.text(fields.type) ?? '');
   return { type: 'entry.put', key, value: record.data, expiresAtMs, tags, contentType, basis };
 }
 
-function parseCount(text: string | undefined): number | undefined {
-  if (text === undefined || !/^\d{1,16}$/.test(text)) return undefined;
-  const value = Number(text);
-  return Number.isSafeInteger(value) ? value : undefined;
+/**
+ * Content types seen lately. A cache has few and many entries of each: they share one text, which is checked once, and none
+ * keeps the header alive that it was cut out of.
+ */
+const knownTypes = new Map<string, string>();
+const knownTypesMax = 1_000;
+
+function knownType(type: string): string | undefined {
+  const known = knownTypes.get(type);
+  if (known !== undefined || !contentTypeText.test(type)) return known;
+  if (knownTypes.size >= knownTypesMax) knownTypes.clear();
+  knownTypes.set(type, type);
+  return type;
 }
 
 /** Tags of a header value; undefined when they break a rule, an empty list is no tags. */
@@ -135,7 +134,12 @@ function parseTags(text: string): readonly string[] | undefined {
 const controlCharacter = /[\x00-\x1f\x7f]/;
 const contentTypeText = /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/;
 
-const isTag = (tag: string): boolean =>
+/** Letters, digits and most signs of ASCII, which nearly all tags are made of. */
+const plainTag = /^[-+./0-9:=@A-Z_a-z]{1,128}$/;
+
+const isTag = (tag: string): boolean => plainTag.test(tag) || isUncommonTag(tag);
+
+const isUncommonTag = (tag: string): boolean =>
   tag !== '' &&
   tag === tag.trim() &&
   !tag.includes(',') &&

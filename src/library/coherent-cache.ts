@@ -5,6 +5,7 @@ import type { Written } from '../service/cache-service.ts';
 
 export interface EntryView<Value> {
   readonly value: Value;
+  /** 0: a loaded value that only this process has, because the log could not take it. */
   readonly revision: Position;
   /** When the log stored it, ms since 1970 UTC. */
   readonly atMs: number;
@@ -29,10 +30,13 @@ export type DeleteOptions = Pick<WriteOptions, 'ifRevision' | 'signal' | 'deadli
 export type ClearOptions = Pick<WriteOptions, 'signal' | 'deadlineMs'>;
 
 export interface LoadOptions {
-  /** Life of a loaded value. Default: the cache's. */
+  /** Life of a loaded value. Default: the cache's. What was put, not loaded, lives to its own expiry. */
   readonly ttlMs?: number;
   readonly tags?: readonly string[];
-  /** After `ttlMs`, a value is still given for so long while it is loaded anew in the background. */
+  /**
+   * After `ttlMs`, a value is still given for so long while it is loaded anew in the background. Plain reads see a loaded
+   * value until then, too: the cache keeps it that long.
+   */
   readonly staleWhileRevalidateMs?: number;
   /** After `ttlMs`, a value is still given for so long when the loader fails. */
   readonly staleIfErrorMs?: number;
@@ -44,12 +48,15 @@ export interface LoadOptions {
 export type Loader<Value> = (key: string, signal: AbortSignal) => Value | undefined | Promise<Value | undefined>;
 
 export interface MemoizeOptions<Arguments extends readonly unknown[]> extends Omit<LoadOptions, 'signal'> {
-  /** The key of a call. Default: the JSON of its arguments. */
+  /**
+   * The key of a call. Default: the JSON of its arguments; a call with an argument that JSON does not say exactly then fails
+   * with `bad-request`. Functions that share a cache need keys that differ.
+   */
   readonly key?: (...args: Arguments) => string;
 }
 
 export type CacheChange<Value> =
-  /** `value` is undefined when memory limits or the codec kept it from being known here. */
+  /** `value` is undefined when it was void on arrival (expired, or invalidated already) or the codec refused it. */
   | {
       readonly type: 'put';
       readonly key: string;
@@ -60,7 +67,7 @@ export type CacheChange<Value> =
   | { readonly type: 'delete'; readonly key: string; readonly position: Position; readonly partition: number }
   | { readonly type: 'clear'; readonly position: Position; readonly partition: number }
   | { readonly type: 'tag'; readonly tag: string; readonly position: Position; readonly partition: number }
-  /** The copy is being rebuilt from the log; what was told before is void. */
+  /** What was told before is void: the log began anew, or dropped events before this process saw them. */
   | { readonly type: 'reset'; readonly reason: string; readonly position: Position; readonly partition: number };
 
 export interface Lag {
@@ -100,9 +107,12 @@ export interface CoherentCache<Value> {
   /** Removes all entries that carry one of the tags, everywhere. */
   invalidateTags(tags: readonly string[], options?: ClearOptions): Promise<void>;
 
-  /** Changes in log order from now on. Ends with `slow-consumer` when more than 10,000 wait to be taken. */
+  /**
+   * Changes in log order from this call on; to be ended by `return` (which `for await` calls) or the signal. Fails with
+   * `slow-consumer` when more than 10,000 wait to be taken, and with `closed` when the cache is dropped.
+   */
   changes(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<CacheChange<Value>>;
-  /** Calls back for each change, synchronously; returns the way to stop. */
+  /** Calls back for each change, synchronously; returns the way to stop. What it throws goes to `onNotice`. */
   onChange(listener: (change: CacheChange<Value>) => void): () => void;
 
   /** Resolves when this process has applied a write of any process. A plain position is one of a single partition. */
@@ -110,6 +120,7 @@ export interface CoherentCache<Value> {
   /** The value as of now: asks the log's leader first. */
   latest(key: string, options?: WaitOptions): Promise<Value | undefined>;
   readonly lag: Lag;
+  /** False while the copy is being replayed: what memory does not have may then be in the log all the same. */
   readonly isReady: boolean;
   /** Resolves when the replay that was under way at the opening is done. */
   ready(options?: WaitOptions): Promise<void>;

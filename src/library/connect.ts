@@ -3,7 +3,7 @@
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
-import type { MemoryLimits } from '../cluster/cache-host.ts';
+import type { CacheHost, MemoryLimits } from '../cluster/cache-host.ts';
 import { createCacheRegistry } from '../cluster/cache-registry.ts';
 import { createSession, type SessionOptions } from '../cluster/session.ts';
 import { builtInCacheSettings, parseCacheSettings, validateCacheName } from '../config/cache-settings.ts';
@@ -69,6 +69,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
   const cluster = options.cluster ?? 'sluice';
   requirePattern('name', name, idPattern);
   requirePattern('cluster', cluster, clusterPattern);
+  for (const field of ['connectWaitMs', 'writeDeadlineMs'] as const) requirePositive(field, options[field]);
   const { caFile = null, certFile = null, keyFile = null } = options.tls ?? {};
   const session = await createSession({
     cluster,
@@ -89,6 +90,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     onNotice: options.onNotice ?? (() => undefined),
   });
   const limits = new Map<string, MemoryLimits>();
+  const firstCodecs = new WeakMap<CacheHost, unknown>();
   const closing = new AbortController();
   const registry = createCacheRegistry({
     session,
@@ -104,7 +106,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
       return await registry.open(cache);
     } catch (error) {
       if (create === false || !isSluiceError(error, 'cache-unknown')) throw error;
-      await registry.declare(cache, parseCacheSettings(create ?? {}, builtInCacheSettings));
+      await registry
+        .declare(cache, parseCacheSettings(create ?? {}, builtInCacheSettings))
+        .catch((failure: unknown) => {
+          // Another process has made it meanwhile, as it wanted it.
+          if (!isSluiceError(failure, 'settings-conflict')) throw failure;
+        });
       return registry.open(cache);
     }
   }
@@ -117,13 +124,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     async open<Value>(cache: string, open: OpenOptions<Value> = {}) {
       if (closing.signal.aborted) throw new SluiceError('closed', 'the connection was closed');
       validateCacheName(cache);
-      for (const field of ['ttlMs', 'entriesMax', 'bytesMax'] as const) requirePositive(field, open[field]);
+      for (const field of ['ttlMs', 'entriesMax', 'bytesMax', 'readyWaitMs'] as const)
+        requirePositive(field, open[field]);
       if (!registry.hosts.has(cache)) limits.set(cache, { entriesMax: open.entriesMax, bytesMax: open.bytesMax });
       const host = await findOrCreate(cache, open.create);
+      const codec = open.codec ?? json<Value>();
+      if (!firstCodecs.has(host)) firstCodecs.set(host, codec);
       const opened = openCache<Value>({
         host,
         session,
-        codec: open.codec ?? json<Value>(),
+        codec,
+        isFirstCodec: firstCodecs.get(host) === codec,
         ttlMs: open.ttlMs,
         closing: closing.signal,
       });
@@ -144,7 +155,7 @@ function requirePattern(field: string, value: string, pattern: RegExp): void {
 }
 
 function requirePositive(field: string, value: number | undefined): void {
-  if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
+  if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && value > 0)) {
     throw new SluiceError('bad-request', `${field}: ${value} must be a positive number`, { details: { field, value } });
   }
 }

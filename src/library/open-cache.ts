@@ -1,45 +1,45 @@
 /**
  * The in-process cache over the copies of one cache. Reads touch memory only: one look into the store, and a value is decoded
- * once per revision.
+ * once per revision. Writes go through the cache's service; loads through `get-or-load.ts`.
  */
-import { createQueue } from '../base/queue.ts';
 import type { WaitOptions } from '../base/waiters.ts';
-import { abortedBy } from '../base/waiters.ts';
 import type { CacheHost } from '../cluster/cache-host.ts';
 import type { Session } from '../cluster/session.ts';
 import { messageOf, SluiceError } from '../errors.ts';
-import { validateKey } from '../events/key.ts';
 import { partitionOf } from '../placement/partition.ts';
 import type { Change, PartitionView } from '../replay/partition-view.ts';
 import type { Written } from '../service/cache-service.ts';
-import { type Entry, notDecoded } from '../store/entry-store.ts';
+import type { Entry } from '../store/entry-store.ts';
+import { keyOfArguments } from './argument-key.ts';
+import { iterateChanges } from './change-iterator.ts';
 import type { Codec } from './codec.ts';
-import type { CacheChange, CoherentCache, EntryView, Loader, LoadOptions, WriteOptions } from './coherent-cache.ts';
-import { createLoadFlights, freshnessOf, storeLoaded } from './loads.ts';
+import type { CacheChange, CoherentCache, EntryView, WriteOptions } from './coherent-cache.ts';
+import { createGetOrLoad } from './get-or-load.ts';
+import { createValueReader } from './value-reader.ts';
 
 export interface OpenedOptions<Value> {
   readonly host: CacheHost;
   readonly session: Session;
   readonly codec: Codec<Value>;
+  /** Whether this codec may keep its values in the entries; see `value-reader.ts`. */
+  readonly isFirstCodec: boolean;
   /** Life of what this process writes without saying; undefined: the cache's own. */
   readonly ttlMs: number | undefined;
   readonly closing: AbortSignal;
 }
 
-/** Stands in an entry whose bytes the codec refused. */
-const undecodable: unique symbol = Symbol('undecodable');
-const changesWaitingMax = 10_000;
-
 export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<Value> {
   const { host, session, codec, closing } = options;
-  const { clock, origin } = session.options;
+  const warn = (message: string): void => session.options.onNotice('warn', `${host.name}: ${message}`);
   const views: PartitionView[] = host.partitions.map(({ view, log }) => {
     if (view === undefined) throw new SluiceError('internal', `${log.name}: not held by this process`);
     return view;
   });
   const [only] = views.length === 1 ? views : [];
-  const flights = createLoadFlights<Value>();
-  const counters = { loads: 0, loadFailures: 0, loadsFenced: 0, undecodable: 0 };
+  const values = createValueReader({ codec, isFirstCodec: options.isFirstCodec, onUndecodable: warn });
+  const { toValue } = values;
+  /** The cache was dropped, or the connection closed: its copies are void. */
+  let isGone = false;
 
   function viewOf(key: string): PartitionView {
     if (only !== undefined) return only;
@@ -48,36 +48,25 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     return view;
   }
 
-  function decode(entry: Entry): Value | undefined {
-    if (entry.decoded === undecodable) return undefined;
-    try {
-      entry.decoded = codec.decode(entry.value);
-      return entry.decoded as Value;
-    } catch (error) {
-      entry.decoded = undecodable;
-      counters.undecodable += 1;
-      session.options.onNotice(
-        'warn',
-        `${host.name}: the value of ${JSON.stringify(entry.key.slice(0, 64))} cannot be decoded: ${messageOf(error)}`,
-      );
-      return undefined;
-    }
-  }
+  const goneError = (): SluiceError =>
+    new SluiceError(
+      'closed',
+      `${host.name}: ${closing.aborted ? 'the connection was closed' : 'the cache was dropped; open it again'}`,
+    );
 
-  function decodedOf(entry: Entry | undefined): Value | undefined {
-    if (entry === undefined) return undefined;
-    const { decoded } = entry;
-    return decoded === notDecoded || decoded === undecodable ? decode(entry) : (decoded as Value);
+  function checkOpen(): void {
+    if (isGone || closing.aborted) throw goneError();
   }
 
   function entryView(entry: Entry | undefined): EntryView<Value> | undefined {
-    const value = decodedOf(entry);
+    const value = toValue(entry);
     if (entry === undefined || value === undefined) return undefined;
-    const { revision, atMs, expiresAtMs, tags } = entry;
-    return { value, revision, atMs, expiresAtMs, tags: tags ?? [] };
+    const { atMs, expiresAtMs, tags } = entry;
+    return { value, revision: entry.isLocal ? 0 : entry.revision, atMs, expiresAtMs, tags: tags ?? [] };
   }
 
-  function put(key: string, value: Value, write: WriteOptions = {}): Promise<Written> {
+  async function put(key: string, value: Value, write: WriteOptions = {}): Promise<Written> {
+    checkOpen();
     return host.cache.put(key, codec.encode(value), {
       ...write,
       ttlMs: write.ttlMs ?? options.ttlMs,
@@ -85,78 +74,24 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     });
   }
 
-  async function getOrLoad(key: string, load: Loader<Value>, loading: LoadOptions = {}): Promise<Value | undefined> {
-    validateKey(key);
-    if (loading.signal?.aborted) throw abortedBy(loading.signal);
-    const view = viewOf(key);
-    let entry = view.read(key);
-    // Memory may have evicted what the log still has.
-    if (entry === undefined && view.store.hasEvicted && session.link.isConnected)
-      entry = await view.load(key).catch(() => undefined);
-    const value = decodedOf(entry);
-    if (entry !== undefined && value !== undefined) {
-      const { staleForMs } = freshnessOf(entry, loading.ttlMs ?? options.ttlMs, clock.now());
-      if (staleForMs === 0) return value;
-      const replaced = flights.run(key, () => loadNow(view, key, entry, load, loading));
-      if (staleForMs <= (loading.staleWhileRevalidateMs ?? 0)) {
-        replaced.catch(() => undefined);
-        return value;
-      }
-      const isGood = staleForMs <= (loading.staleIfErrorMs ?? 0);
-      return withSignal(isGood ? replaced.catch(() => value) : replaced, loading.signal);
-    }
-    return withSignal(
-      flights.run(key, () => loadNow(view, key, entry, load, loading)),
-      loading.signal,
-    );
-  }
-
-  async function loadNow(
-    view: PartitionView,
-    key: string,
-    old: Entry | undefined,
-    load: Loader<Value>,
-    loading: LoadOptions,
-  ): Promise<Value | undefined> {
-    const basis = Math.max(view.follower.applied, old?.revision ?? 0);
-    counters.loads += 1;
-    let value: Value | undefined;
-    try {
-      value = await load(key, closing);
-    } catch (error) {
-      counters.loadFailures += 1;
-      throw error;
-    }
-    if (value === undefined) return undefined;
-    const ttlMs = loading.ttlMs ?? options.ttlMs ?? host.settings.ttlMs ?? undefined;
-    const graceMs = Math.max(loading.staleWhileRevalidateMs ?? 0, loading.staleIfErrorMs ?? 0);
-    const encoded = codec.encode(value);
-    if (encoded.length > host.settings.valueBytesMax) return value;
-    const outcome = await storeLoaded(
-      { view, clock, origin, isLogReachable: () => session.link.isConnected },
-      {
-        key,
-        value: encoded,
-        contentType: codec.contentType,
-        tags: loading.tags,
-        expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : Math.ceil(clock.now() + ttlMs + graceMs),
-        basis,
-        replaces: old?.revision ?? 0,
-      },
-    );
-    if (outcome === 'fenced') counters.loadsFenced += 1;
-    return value;
-  }
+  const loading = createGetOrLoad<Value>({ host, session, codec, ttlMs: options.ttlMs, closing, viewOf, toValue });
+  const getOrLoad: CoherentCache<Value>['getOrLoad'] = async (key, load, wanted) => {
+    checkOpen();
+    return loading.getOrLoad(key, load, wanted);
+  };
 
   function toChange(change: Change, partition: number): CacheChange<Value> {
     if (change.type === 'rebuilt')
       return { type: 'reset', reason: change.reason, position: change.position, partition };
     if (change.type !== 'put') return { ...change, partition };
-    return { type: 'put', key: change.key, value: decodedOf(change.entry), position: change.position, partition };
+    return { type: 'put', key: change.key, value: toValue(change.entry), position: change.position, partition };
   }
 
-  function onChange(listener: (change: CacheChange<Value>) => void): () => void {
-    const stops = views.map((view, partition) => view.listen((change) => listener(toChange(change, partition))));
+  function listen(onItem: (change: CacheChange<Value>) => void, onEnd: (error: SluiceError) => void): () => void {
+    const stops = views.flatMap((view, partition) => [
+      view.listen((change) => onItem(toChange(change, partition))),
+      view.onStopped(() => onEnd(goneError())),
+    ]);
     return () => {
       for (const stop of stops) stop();
     };
@@ -164,16 +99,17 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
 
   const total = (read: (view: PartitionView) => number): number => views.reduce((sum, view) => sum + read(view), 0);
 
+  for (const view of views) {
+    view.onStopped(() => {
+      isGone = true;
+    });
+  }
+
   return {
     name: host.name,
-    get(key) {
-      const entry = (only ?? viewOf(key)).read(key);
-      if (entry === undefined) return undefined;
-      const { decoded } = entry;
-      return decoded === notDecoded || decoded === undecodable ? decode(entry) : (decoded as Value);
-    },
+    get: (key) => toValue((only ?? viewOf(key)).read(key)),
     entry: (key) => entryView(viewOf(key).read(key)),
-    has: (key) => viewOf(key).peek(key) !== undefined,
+    has: (key) => toValue(viewOf(key).peek(key)) !== undefined,
     get size() {
       return only === undefined ? total((view) => view.store.size) : only.store.size;
     },
@@ -183,40 +119,67 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     *entries() {
       for (const view of views) {
         for (const entry of view.store.entries()) {
-          const value = decodedOf(entry);
+          const value = toValue(entry);
           if (value !== undefined) yield [entry.key, value];
         }
       }
     },
     put,
-    delete: (key, write = {}) => host.cache.delete(key, write),
+    async delete(key, write = {}) {
+      checkOpen();
+      return host.cache.delete(key, write);
+    },
     getOrLoad,
     memoize(call, memo = {}) {
-      const keyOf = memo.key ?? ((...args) => JSON.stringify(args));
-      return (...args) => getOrLoad(keyOf(...args), async () => call(...args), memo);
+      const keyOf = memo.key ?? ((...args) => keyOfArguments(args));
+      return async (...args) => getOrLoad(keyOf(...args), async () => call(...args), memo);
     },
     async clear(write = {}) {
+      checkOpen();
       await host.cache.clear(write);
     },
     async invalidateTags(tags, write = {}) {
+      checkOpen();
       await host.cache.invalidateTags(tags, write);
     },
-    changes: ({ signal } = {}) =>
-      iterateChanges(onChange, signal === undefined ? closing : AbortSignal.any([signal, closing])),
-    onChange,
+    changes({ signal } = {}) {
+      return iterateChanges<CacheChange<Value>>({
+        // The end of the connection ends the iteration in order; the end of the cache does not.
+        listen: (onItem, onEnd) => listen(onItem, (error) => closing.aborted || onEnd(error)),
+        signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+      });
+    },
+    onChange(listener) {
+      return listen(
+        (change) => {
+          try {
+            listener(change);
+          } catch (error) {
+            warn(`a listener threw on ${change.type} at ${change.position}: ${messageOf(error)}`);
+          }
+        },
+        () => undefined,
+      );
+    },
     async reached(written, wait: WaitOptions = {}) {
-      if (typeof written !== 'number') return views[written.partition]?.follower.reached(written.revision, wait);
-      if (only === undefined)
+      checkOpen();
+      if (typeof written === 'number' && only === undefined) {
         throw new SluiceError(
           'bad-request',
           `${host.name}: has ${views.length} partitions; pass what put returned, not a plain position`,
         );
-      return only.follower.reached(written, wait);
+      }
+      const { revision, partition } = typeof written === 'number' ? { revision: written, partition: 0 } : written;
+      const view = views[partition];
+      if (view === undefined)
+        throw new SluiceError('bad-request', `partition: ${host.name} has no partition ${partition}`);
+      await view.follower.reached(revision, wait);
     },
     async latest(key, wait: WaitOptions = {}) {
+      checkOpen();
       await host.cache.get(key, { consistency: 'latest', ...wait });
       const view = viewOf(key);
-      return decodedOf(view.peek(key) ?? (view.isComplete ? undefined : await view.load(key)));
+      return toValue(view.peek(key) ?? (view.isComplete ? undefined : await view.load(key)));
     },
     get lag() {
       return {
@@ -225,14 +188,16 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
       };
     },
     get isReady() {
-      return views.every((view) => view.follower.isReady);
+      return !isGone && views.every((view) => view.follower.isReady);
     },
     async ready(wait = {}) {
+      checkOpen();
       await Promise.all(views.map((view) => view.follower.ready(wait)));
     },
     get stats() {
       return {
-        ...counters,
+        ...loading.counters,
+        undecodable: values.undecodable,
         hits: total((view) => view.store.counters.hits),
         misses: total((view) => view.store.counters.misses),
         entries: total((view) => view.store.size),
@@ -240,49 +205,4 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
       };
     },
   };
-}
-
-/** Ends the waiting of one caller; the work goes on for the others. */
-function withSignal<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortedBy(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
-async function* iterateChanges<Item>(
-  listen: (listener: (item: Item) => void) => () => void,
-  signal: AbortSignal,
-): AsyncIterableIterator<Item> {
-  const waiting = createQueue<Item>();
-  let wake: (() => void) | undefined;
-  let isOverrun = false;
-  const notify = (): void => {
-    wake?.();
-    wake = undefined;
-  };
-  const stop = listen((item) => {
-    if (waiting.size >= changesWaitingMax) isOverrun = true;
-    else waiting.push(item);
-    notify();
-  });
-  signal.addEventListener('abort', notify, { once: true });
-  try {
-    while (!signal.aborted) {
-      const next = waiting.shift();
-      if (next !== undefined) yield next;
-      else if (isOverrun)
-        throw new SluiceError('slow-consumer', `more than ${changesWaitingMax} changes were waiting to be taken`);
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
-  } finally {
-    stop();
-    signal.removeEventListener('abort', notify);
-  }
 }

@@ -160,7 +160,7 @@ export function createFollower(options: FollowerOptions): Follower {
     const appliedThen = applied;
     const bounds = await log.bounds(stopping.signal);
     // An answer that was overtaken by a newer one tells nothing about the log of now.
-    if (known !== undefined && askedAtMs < known.askedAtMs) return bounds;
+    if (known !== undefined && askedAtMs < known.askedAtMs) return known;
     const reason = regressionOf(bounds, appliedThen);
     known = { ...bounds, askedAtMs };
     if (reason !== undefined) startOver(reason);

@@ -74,6 +74,8 @@ export interface Log {
   readonly isCompareAndSetSafe: boolean;
   /** True when the server removes messages by `Nats-TTL`. */
   readonly honoursTtl: boolean;
+  /** How long the log itself keeps its markers of deletes, in ms; undefined or Infinity: as long as any message. */
+  readonly markersMs?: number;
   /** The subjects that it stores. */
   readonly subjects: readonly string[];
   /** The log's own age limit in ms; Infinity without one. */

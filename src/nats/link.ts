@@ -63,6 +63,8 @@ export async function createLink(options: LinkOptions): Promise<Link> {
   const connection = await dial(options);
   const listeners = new Set<LinkEvents>();
   const waiters = createWaiters(clock);
+  /** Requests that wait for an answer. The driver would let them wait on after the connection is gone. */
+  const requests = new Set<(why: string) => void>();
   let isConnected = true;
   let reconnects = 0;
   // The driver forgets it while it is disconnected.
@@ -77,6 +79,7 @@ export async function createLink(options: LinkOptions): Promise<Link> {
       case 'disconnect':
         if (!isConnected) return;
         isConnected = false;
+        for (const fail of [...requests]) fail('the connection was lost');
         tell((listener) => listener.lost?.(`connection to ${status.server} lost`));
         return;
       case 'reconnect':
@@ -141,12 +144,20 @@ export async function createLink(options: LinkOptions): Promise<Link> {
       if (connection.isClosed()) throw lost();
       await waiters.wait(1, { waitMs, signal }, lost);
     },
-    async request(subject, data, timeoutMs) {
-      try {
-        return await connection.request(subject, data, { timeout: timeoutMs });
-      } catch (error) {
-        throw new SluiceError('log-unavailable', `${subject}: ${explain(error, timeoutMs)}`, { cause: error });
-      }
+    request(subject, data, timeoutMs) {
+      return new Promise((resolve, reject) => {
+        const fail = (why: string, cause?: unknown): void => {
+          if (!requests.delete(fail)) return;
+          reject(new SluiceError('log-unavailable', `${subject}: ${why}`, { cause }));
+        };
+        requests.add(fail);
+        connection.request(subject, data, { timeout: timeoutMs }).then(
+          (answer) => {
+            if (requests.delete(fail)) resolve(answer);
+          },
+          (error: unknown) => fail(explain(error, timeoutMs), error),
+        );
+      });
     },
     async close() {
       if (!connection.isClosed()) await connection.close();

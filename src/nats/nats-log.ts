@@ -96,6 +96,10 @@ export function createNatsLog(options: NatsLogOptions): Log {
     get subjects() {
       return config.subjects ?? [];
     },
+    get markersMs() {
+      const ttl = config.subject_delete_marker_ttl ?? 0;
+      return ttl > 0 ? ttl / 1e6 : Number.POSITIVE_INFINITY;
+    },
     get maxAgeMs() {
       return config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY;
     },

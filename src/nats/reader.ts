@@ -52,7 +52,7 @@ interface Pull {
 const heartbeatCode = 100;
 /** Wait before a pull that came too early for its consumer is repeated. */
 const earlyPullMs = 25;
-/** How long the deletion of earlier consumers may delay a new one. */
+/** How long the deletion of earlier consumers may delay a new one, where it may fail because their server is dead. */
 const flushMs = 250;
 
 const nanoseconds = (ms: number): number => Math.round(ms * 1e6);
@@ -76,7 +76,7 @@ export interface ReaderOptions {
 export async function openReader(options: ReaderOptions, from: Position, events: ReaderEvents): Promise<LogReader> {
   const { link, clock, stream, limits, cleanup, isReplicated } = options;
   // Invariant: the consumers of earlier readers are gone, or on their way, before there is another.
-  await cleanup.flush(flushMs);
+  await cleanup.flush(isReplicated ? flushMs : limits.requestMs);
   const createdAtMs = clock.monotonic();
   const consumer = await createConsumer(options, from);
 

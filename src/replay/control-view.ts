@@ -9,6 +9,7 @@ import { type ControlEvent, decodeControlRecord, type Recorded } from '../events
 import { createFollower, type Follower, type FollowerLimits, type FollowerNotice } from '../log/follower.ts';
 import type { Log } from '../log/log.ts';
 import { applyControl, type ControlState, initControl } from '../state/control.ts';
+import { tellAll } from './tell-all.ts';
 
 export interface ControlView extends Lifecycle {
   /** Replaced as a whole by a rebuild; do not keep it. */
@@ -34,7 +35,7 @@ export function createControlView(options: ControlViewOptions): ControlView {
   let state = initControl();
 
   function tell(recorded: Recorded<ControlEvent> | undefined): void {
-    for (const listener of [...listeners]) listener(recorded);
+    tellAll(listeners, (listener) => listener(recorded));
   }
 
   const follower = createFollower({

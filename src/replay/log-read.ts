@@ -8,7 +8,7 @@ import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import type { Log } from '../log/log.ts';
-import type { EntryPut } from '../store/entry-store.ts';
+import { basisOf, type EntryPut } from '../store/entry.ts';
 
 export interface LogEntry {
   readonly put: EntryPut;
@@ -37,7 +37,7 @@ export async function readKeyState(
   const event = decodeBucketRecord(context, record);
   const absent: KeyState = { entry: undefined, position: record.position, record };
   if (event.type !== 'entry.put' || event.key !== key || event.expiresAtMs <= nowMs) return absent;
-  const basis = event.basis ?? record.position;
+  const basis = basisOf(event, record.position);
   const overruling = [
     context.subjects.clear,
     ...(event.tags ?? []).map((tag) => context.subjects.tagPrefix + encodeKey(tag).token),

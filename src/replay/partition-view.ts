@@ -1,9 +1,9 @@
 /**
  * One partition's copy: drives the entry store from the partition's log and answers reads from memory.
  *
- * What the process learns out of order (its own acknowledged write, a value read from the log) is ahead of the follower. It
- * is kept, deletes as tombstones, until the follower has passed it: otherwise an older event that is still on its way
- * would bring back what was just replaced, and reads in one process would go backwards.
+ * What the process learns out of order (its own acknowledged write, a value read from the log) is ahead of the follower; see
+ * `ahead.ts`. Invariants: reads of a key never go back to an older event, and nothing is served that the log of now does
+ * not have. It must not decide about freshness: that is the follower's knowledge.
  */
 import { type Clock, every, type Timer } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
@@ -20,11 +20,17 @@ import {
   type FollowerSink,
 } from '../log/follower.ts';
 import type { Log } from '../log/log.ts';
+import { basisOf, type EntryPut } from '../store/entry.ts';
 import { createEntryStore, type Entry, type EntryStore, type StoreLimits } from '../store/entry-store.ts';
-import { readEntry } from './log-read.ts';
+import { createAhead } from './ahead.ts';
+import { createKeyFences } from './key-fences.ts';
+import { createKeyLoader } from './key-loader.ts';
+import { createTagCollectors, type TagCollector } from './tag-collectors.ts';
+import { tellAll } from './tell-all.ts';
 
-/** What changed, in log order, for watchers. `rebuilt`: the log started anew; what was known before is void. */
+/** What changed, in log order, for watchers. `rebuilt`: what was known before is void; changes above `position` follow. */
 export type Change =
+  /** `entry` is undefined when the value was void on arrival: expired, or below a clear or tag invalidation. */
   | { readonly type: 'put'; readonly key: string; readonly position: Position; readonly entry: Entry | undefined }
   | { readonly type: 'delete'; readonly key: string; readonly position: Position }
   | { readonly type: 'clear'; readonly position: Position }
@@ -44,6 +50,15 @@ export interface ViewCounters {
   logLoads: number;
 }
 
+/** Made when a load from a user's source begins; tells whether its result may still be kept. */
+export interface LoadFence {
+  /** Position that the log had reached when the load began. */
+  readonly basis: Position;
+  /** True when the key was written or deleted since, or the copy was rebuilt. */
+  readonly isBroken: boolean;
+  end(): void;
+}
+
 export interface PartitionView extends Lifecycle {
   readonly subjects: BucketSubjects;
   readonly log: Log;
@@ -55,16 +70,21 @@ export interface PartitionView extends Lifecycle {
   /** The entry from memory, what is ahead of the follower included. Synchronous. */
   read(key: string): Entry | undefined;
   peek(key: string): Entry | undefined;
-  /** True when a miss in memory proves that the log has no such entry. */
+  /** True when a miss in memory proves that the log has no such entry, as far as the follower has seen it. */
   readonly isComplete: boolean;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
   load(key: string): Promise<Entry | undefined>;
-  /** An acknowledged write of this process. Returns the keys that a tag invalidation made invalid here. */
-  wrote(event: BucketEvent, position: Position): readonly string[];
-  /** A loaded value that may not be written to the log; it counts as old as `basis`. */
-  keepLocally(key: string, value: Uint8Array, fields: EntryFields, basis: Position): Entry | undefined;
+  /** An acknowledged write of this process. */
+  wrote(event: BucketEvent, position: Position): void;
+  /** Gathers the entries that invalidations of the tag remove here, until it is ended. */
+  collectInvalid(tag: string): TagCollector;
+  fence(key: string): LoadFence;
+  /** Keeps a loaded value that may not be written to the log; it counts as old as the fence's basis. */
+  keepLocally(key: string, value: Uint8Array, fields: EntryFields, fence: LoadFence): Entry | undefined;
   /** Calls back for each change in log order; returns the way to stop. */
   listen(onChange: (change: Change) => void): () => void;
+  /** Calls back once, when the copy is given up: it is empty then, and tells of no change any more. */
+  onStopped(callback: () => void): () => void;
   setLimits(limits: StoreLimits): void;
 }
 
@@ -78,26 +98,35 @@ export interface PartitionViewOptions {
   readonly onNotice?: (notice: FollowerNotice) => void;
 }
 
-interface Ahead {
-  readonly position: Position;
-  /** undefined: deleted. */
-  readonly entry: Entry | undefined;
-}
-
-/** Above this, what the follower has passed is forgotten one by one rather than all at once. */
-const aheadSweepAt = 10_000;
 const sweepPeriodMs = 1_000;
 const sweepEntries = 20_000;
+/** Below it, messages missing at the front of the log are just being replaced while they are on their way here. */
+const gapLagMs = 5_000;
+
+/**
+ * True when a follower that was cut off finds that the log begins above what it has seen. What is missing was replaced, or
+ * dropped together with what replaced it, and then no event ever tells.
+ */
+export const isSuspectGap = (applied: Position, first: Position, lagMs: number): boolean =>
+  applied > 0 && first > applied + 1 && lagMs > gapLagMs;
+export const gapReason = 'the log has dropped events that were not seen yet';
 
 export function createPartitionView(options: PartitionViewOptions): PartitionView {
   const { log, subjects, clock } = options;
-  const store = createEntryStore(clock, options.store);
-  const context: BucketContext = { subjects, maxAgeMs: log.maxAgeMs };
-  const ahead = new Map<string, Ahead>();
+  let limits = options.store;
+  const store = createEntryStore(clock, limits);
+  const context: BucketContext = {
+    subjects,
+    get maxAgeMs() {
+      return log.maxAgeMs;
+    },
+  };
+  const ahead = createAhead(clock, () => limits.bytesMax);
+  const fences = createKeyFences();
+  const collectors = createTagCollectors();
   const loads = createSingleFlight<Entry | undefined>();
-  /** Keys being loaded → position of the newest event of the key that was applied meanwhile. */
-  const loading = new Map<string, Position>();
   const listeners = new Set<(change: Change) => void>();
+  const stopListeners = new Set<() => void>();
   const counters: ViewCounters = {
     puts: 0,
     deletes: 0,
@@ -107,26 +136,17 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     unreadable: 0,
     logLoads: 0,
   };
-  let newestAhead = 0;
+  /** Counts rebuilds and the end: what was asked of the log in an earlier life tells nothing about this one. */
+  let life = 1;
+  let isStopped = false;
   let firstProblem: string | undefined;
   let sweeper: Timer | undefined;
 
-  function emit(change: Change): void {
-    for (const listener of [...listeners]) listener(change);
-  }
+  const emit = (change: Change): void => tellAll(listeners, (listener) => listener(change));
 
   function skip(counter: 'foreign' | 'unreadable', record: LogRecord, reason: string): void {
     counters[counter] += 1;
     firstProblem ??= `${record.subject.slice(0, 200)} at ${record.position}: ${reason}`;
-  }
-
-  /** True when something newer than `position` is known of the key. */
-  function isOverruled(key: string, position: Position): boolean {
-    const known = ahead.get(key);
-    if (known === undefined) return false;
-    if (position < known.position) return true;
-    ahead.delete(key);
-    return false;
   }
 
   function apply(record: LogRecord): void {
@@ -135,9 +155,10 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     switch (event.type) {
       case 'entry.put':
         counters.puts += 1;
-        if (loading.size > 0 && loading.has(event.key)) loading.set(event.key, position);
-        if (ahead.size === 0 || !isOverruled(event.key, position)) store.put(event, position, record.atMs);
-        if (listeners.size > 0) emit({ type: 'put', key: event.key, position, entry: current(event.key, position) });
+        fences.mark(event.key, position);
+        if (ahead.size === 0 || !ahead.overrules(event.key, position)) store.put(event, position, record.atMs);
+        if (listeners.size > 0)
+          emit({ type: 'put', key: event.key, position, entry: entryOf(event, position, record.atMs) });
         return;
       case 'entry.unreadable':
         skip('unreadable', record, event.reason);
@@ -162,66 +183,87 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     }
   }
 
-  /** The entry that the event at `position` has set, unless it is not held or has been replaced already. */
-  function current(key: string, position: Position): Entry | undefined {
-    const entry = store.peek(key);
-    return entry?.revision === position ? entry : undefined;
+  /** What the put at `position` says, whether there is room for it or not; undefined when it is void. */
+  function entryOf(put: EntryPut, position: Position, atMs: number): Entry | undefined {
+    const held = store.peek(put.key);
+    if (held?.revision === position && !held.isLocal) return held;
+    if (store.isInvalidated(basisOf(put, position), put.tags)) return undefined;
+    const entry = store.toEntry(put, position, atMs);
+    return store.isExpired(entry) ? undefined : entry;
   }
 
   function remove(key: string, position: Position): void {
-    if (loading.size > 0 && loading.has(key)) loading.set(key, position);
-    if (ahead.size === 0 || !isOverruled(key, position)) store.remove(key, position);
+    fences.mark(key, position);
+    if (ahead.size === 0 || !ahead.overrules(key, position)) store.remove(key, position);
     emit({ type: 'delete', key, position });
   }
 
   function clear(position: Position): void {
     store.clear(position);
-    for (const [key, known] of ahead) {
-      if (known.entry !== undefined && known.entry.basis < position)
-        ahead.set(key, { position: known.position, entry: undefined });
-    }
+    ahead.clear(position);
   }
 
-  function invalidateTag(tag: string, position: Position): readonly string[] {
-    const invalid = store.invalidateTag(tag, position);
-    for (const [key, { position: at, entry }] of ahead) {
-      if (entry !== undefined && entry.basis < position && entry.tags?.includes(tag))
-        ahead.set(key, { position: at, entry: undefined });
-    }
-    return invalid;
+  function invalidateTag(tag: string, position: Position): void {
+    collectors.add(tag, store.invalidateTag(tag, position));
+    ahead.invalidateTag(tag, position);
   }
 
-  /** Remembers what is known of a key above the follower's position. */
-  function remember(key: string, position: Position): void {
-    if (position <= follower.applied) return;
-    const known = ahead.get(key);
-    if (known !== undefined && known.position >= position) return;
-    ahead.set(key, { position, entry: current(key, position) });
-    newestAhead = Math.max(newestAhead, position);
+  /** Takes in what stands in the log at a position that the follower has not reached, or has reached by now. */
+  function learn(key: string, put: EntryPut | undefined, position: Position, atMs: number): Entry | undefined {
+    if (put === undefined) store.remove(key, position);
+    else store.put(put, position, atMs);
+    const entry = put === undefined ? undefined : entryOf(put, position, atMs);
+    if (position > follower.applied) ahead.learn(key, position, entry);
+    return entry;
   }
 
-  function forgetPassed(): void {
-    if (ahead.size === 0) return;
-    if (follower.applied >= newestAhead) ahead.clear();
-    else if (ahead.size > aheadSweepAt) {
-      for (const [key, { position }] of ahead) if (position <= follower.applied) ahead.delete(key);
-    }
+  function wroteEntry(key: string, put: EntryPut | undefined, position: Position): void {
+    if ((ahead.get(key)?.position ?? 0) > position) return;
+    fences.mark(key, position);
+    const atMs = clock.now();
+    // Until the log tells when it stored the entry, its own limit of age counts from now.
+    const known = put === undefined ? put : { ...put, expiresAtMs: Math.min(put.expiresAtMs, atMs + log.maxAgeMs) };
+    learn(key, known, position, atMs);
   }
 
-  function aheadEntry(key: string): Entry | undefined {
+  const heldAhead = (key: string): Entry | undefined => {
     const entry = ahead.get(key)?.entry;
-    return entry !== undefined && entry.expiresAtMs > clock.now() ? entry : undefined;
-  }
+    return entry !== undefined && !store.isExpired(entry) ? entry : undefined;
+  };
+  const peek = (key: string): Entry | undefined => store.peek(key) ?? (ahead.size === 0 ? undefined : heldAhead(key));
+
+  const loader = createKeyLoader({
+    log,
+    context,
+    clock,
+    fences,
+    ahead,
+    life: () => life,
+    isStopped: () => isStopped,
+    peek,
+    store,
+    learn,
+    onFound: () => {
+      counters.logLoads += 1;
+    },
+  });
 
   const sink: FollowerSink = {
     apply,
     rebuild(reason) {
-      ahead.clear();
-      newestAhead = 0;
+      life += 1;
+      ahead.reset();
+      loader.reset();
       store.reset();
       emit({ type: 'rebuilt', position: 0, reason });
     },
-    floor: (first) => store.raiseFloor(first),
+    floor(first) {
+      store.raiseFloor(first);
+      ahead.raiseFloor(first);
+      // The store is exact by its floor; who only hears of changes must look again.
+      if (isSuspectGap(follower.applied, first, follower.lagMs()))
+        emit({ type: 'rebuilt', position: first - 1, reason: gapReason });
+    },
   };
 
   const follower: Follower = createFollower({
@@ -233,29 +275,16 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
   });
 
-  async function loadEntry(key: string): Promise<Entry | undefined> {
-    loading.set(key, 0);
-    try {
-      const found = await readEntry(log, context, key, clock.now());
-      const newest = loading.get(key) ?? 0;
-      // The follower or this process's own write went past what the log's leader answered.
-      const known = ahead.get(key);
-      if (known !== undefined && known.position >= (found?.position ?? 0)) return known.entry;
-      if (found === undefined || newest >= found.position) return store.peek(key);
-      counters.logLoads += 1;
-      if (store.put(found.put, found.position, found.atMs)) {
-        remember(key, found.position);
-        return store.peek(key);
-      }
-      // Either something newer is known here, or the value is true and there is no room for it.
-      const basis = found.put.basis ?? found.position;
-      return (
-        store.peek(key) ??
-        (store.isInvalidated(basis, found.put.tags) ? undefined : store.toEntry(found.put, found.position, found.atMs))
-      );
-    } finally {
-      loading.delete(key);
+  function sweep(): void {
+    ahead.pass(follower.applied, loader.doubt);
+    const oldest = ahead.oldest();
+    // The copy is proven to hold all that was in the log after it had acknowledged this, and yet it is not there.
+    if (oldest !== undefined && clock.monotonic() - follower.lagMs() > oldest.learnedAtMs) {
+      follower.rebuild(`the log was rolled back: position ${oldest.position} is no longer in it`);
+      return;
     }
+    store.sweepExpired(sweepEntries);
+    loader.settleDoubts();
   }
 
   return {
@@ -268,66 +297,72 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       return firstProblem;
     },
     get isComplete() {
-      return follower.isReady && !store.hasEvicted;
+      return !isStopped && follower.isReady && !store.hasEvicted && !ahead.hasUnheld;
     },
     read(key) {
-      return store.read(key) ?? (ahead.size === 0 ? undefined : aheadEntry(key));
+      return store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key));
     },
-    peek(key) {
-      return store.peek(key) ?? (ahead.size === 0 ? undefined : aheadEntry(key));
-    },
-    load: (key) => loads.run(key, () => loadEntry(key)),
+    peek,
+    load: (key) => loads.run(key, () => loader.load(key)),
     wrote(event, position) {
-      let invalid: readonly string[] = [];
-      switch (event.type) {
-        case 'entry.put': {
-          const known = ahead.get(event.key);
-          if (known !== undefined && known.position > position) return invalid;
-          if (loading.has(event.key)) loading.set(event.key, position);
-          store.put(event, position, clock.now());
-          remember(event.key, position);
-          break;
-        }
-        case 'entry.deleted': {
-          const known = ahead.get(event.key);
-          if (known !== undefined && known.position > position) return invalid;
-          if (loading.has(event.key)) loading.set(event.key, position);
-          store.remove(event.key, position);
-          remember(event.key, position);
-          break;
-        }
-        case 'cache.cleared':
-          clear(position);
-          break;
-        case 'tag.invalidated':
-          invalid = invalidateTag(event.tag, position);
-          break;
-        default:
-      }
-      forgetPassed();
-      return invalid;
+      // If the follower was faster, what it has applied stands.
+      if (isStopped || position <= follower.applied) return;
+      if (event.type === 'entry.put') wroteEntry(event.key, event, position);
+      else if (event.type === 'entry.deleted') wroteEntry(event.key, undefined, position);
+      else if (event.type === 'cache.cleared') clear(position);
+      else if (event.type === 'tag.invalidated') invalidateTag(event.tag, position);
+      ahead.pass(follower.applied, loader.doubt);
     },
-    keepLocally(key, value, fields, basis) {
-      if (ahead.has(key) || (follower.applied > basis && store.peek(key) !== undefined)) return store.peek(key);
-      store.put({ key, value, ...fields, basis }, Math.max(1, basis), clock.now());
+    collectInvalid: collectors.create,
+    fence(key) {
+      const fence = fences.create(key);
+      const lifeThen = life;
+      return {
+        basis: Math.max(follower.applied, ahead.get(key)?.position ?? 0),
+        get isBroken() {
+          return fence.newest > 0 || life !== lifeThen;
+        },
+        end: fence.end,
+      };
+    },
+    keepLocally(key, value, fields, fence) {
+      if (fence.isBroken || store.isInvalidated(fence.basis, fields.tags)) return undefined;
+      // Nothing up to what was applied by now speaks against it.
+      const basis = Math.max(fence.basis, follower.applied);
+      if (!store.putLocal({ key, value, ...fields, basis }, basis, clock.now())) return undefined;
+      // What it replaces must not come back when memory limits take it away.
+      if (ahead.get(key) !== undefined) ahead.learn(key, basis, store.peek(key));
       return store.peek(key);
     },
     listen(onChange) {
       listeners.add(onChange);
       return () => listeners.delete(onChange);
     },
-    setLimits: (limits) => store.setLimits(limits),
+    onStopped(callback) {
+      stopListeners.add(callback);
+      return () => stopListeners.delete(callback);
+    },
+    setLimits(next) {
+      limits = next;
+      store.setLimits(next);
+    },
     async start() {
       await follower.start();
-      sweeper ??= every(clock, sweepPeriodMs, () => {
-        forgetPassed();
-        store.sweepExpired(sweepEntries);
-      });
+      if (!isStopped) sweeper ??= every(clock, sweepPeriodMs, sweep);
     },
     async stop() {
-      sweeper?.cancel();
+      if (!isStopped) {
+        isStopped = true;
+        life += 1;
+        sweeper?.cancel();
+        listeners.clear();
+        ahead.reset();
+        loader.reset();
+        store.reset();
+        tellAll(stopListeners, (callback) => callback());
+        stopListeners.clear();
+      }
       await follower.stop();
-      listeners.clear();
     },
   };
 }

@@ -3,23 +3,16 @@
  * else from the log; writes go straight to the log. It must not know transports: other nodes are an interface.
  */
 import type { Clock } from '../base/clock.ts';
-import { isSluiceError, SluiceError } from '../errors.ts';
+import type { WaitOptions } from '../base/waiters.ts';
+import { SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
-import {
-  type BucketEvent,
-  encodeClear,
-  encodeDelete,
-  encodePut,
-  encodeTagInvalidation,
-  validateContentType,
-  validateTags,
-} from '../events/entry.ts';
-import { encodeKey, validateKey } from '../events/key.ts';
+import { encodeClear, encodeDelete, encodePut, encodeTagInvalidation } from '../events/entry.ts';
+import { validateKey } from '../events/key.ts';
 import type { LogWrite, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
 import type { Appended, Log } from '../log/log.ts';
 import { partitionOf } from '../placement/partition.ts';
-import { readEntry, readKeyState } from '../replay/log-read.ts';
+import { readEntry } from '../replay/log-read.ts';
 import type { PartitionView } from '../replay/partition-view.ts';
 import type { Entry } from '../store/entry-store.ts';
 import type {
@@ -36,7 +29,18 @@ import type {
   WriteOptions,
   Written,
 } from './cache-service.ts';
+import { appendIf } from './conditional-append.ts';
+import {
+  appendOptions,
+  checkConditions,
+  checkList,
+  checkValue,
+  completeContentType,
+  completeTags,
+  expiryOf,
+} from './demands.ts';
 import { mergePages, pageOf } from './key-page.ts';
+import { removeCleared, removeEntries } from './log-clean-up.ts';
 
 /** One partition as this process sees it: always its log, and a copy where it holds one. */
 export interface PartitionAccess {
@@ -63,9 +67,6 @@ export interface CacheOptions {
   readonly onProblem?: (what: string, error: unknown) => void;
 }
 
-const createAttempts = 8;
-const purgesAtOnce = 4;
-
 export function createCache(options: CacheOptions): CacheService {
   const { name, settings, clock, origin, partitions } = options;
 
@@ -79,26 +80,30 @@ export function createCache(options: CacheOptions): CacheService {
   async function get(key: string, read: ReadOptions = {}): Promise<ReadResult> {
     const { partition, access } = locate(key);
     const { view } = access;
-    if (view?.follower.isReady) return readLocal(view, key, read);
+    if (view?.follower.isReady) {
+      await satisfy(view, read);
+      // While it waited, the copy may have been given up or begun anew; then it must not answer for the log.
+      if (access.view === view && view.follower.isReady) return readLocal(view, key);
+    }
     const answer = await options.remote?.get(partition, key, read);
     return answer ?? readFromLog(access, key, read);
   }
 
-  async function readLocal(view: PartitionView, key: string, read: ReadOptions): Promise<ReadResult> {
-    await satisfy(view, read);
+  async function readLocal(view: PartitionView, key: string): Promise<ReadResult> {
     let entry = view.read(key);
     if (entry === undefined && options.onMiss === 'log' && !view.isComplete) entry = await view.load(key);
     return { found: entry, position: Math.max(view.follower.applied, entry?.revision ?? 0) };
   }
 
-  /** Waits until the copy is as new as the reader demands. */
+  /** Waits until the copy is as new as the reader demands; all its demands share one bound. */
   async function satisfy(view: PartitionView, read: ReadOptions): Promise<void> {
-    const { consistency, minPosition, maxStalenessMs } = read;
+    const { consistency, minPosition, maxStalenessMs, signal } = read;
     if (consistency === undefined && minPosition === undefined && maxStalenessMs === undefined) return;
-    const wait = { waitMs: read.waitMs ?? options.waitMs, signal: read.signal };
-    if (minPosition !== undefined) await view.follower.reached(minPosition, wait);
-    if (consistency === 'latest') await view.follower.latest(wait);
-    if (maxStalenessMs !== undefined) await view.follower.fresh(maxStalenessMs, wait);
+    const endsAtMs = clock.monotonic() + (read.waitMs ?? options.waitMs);
+    const wait = (): WaitOptions => ({ waitMs: Math.max(0, endsAtMs - clock.monotonic()), signal });
+    if (minPosition !== undefined) await view.follower.reached(minPosition, wait());
+    if (consistency === 'latest') await view.follower.latest(wait());
+    if (maxStalenessMs !== undefined) await view.follower.fresh(maxStalenessMs, wait());
   }
 
   /** The log's leader knows every acknowledged write, so its answer meets any demand that it can meet at all. */
@@ -122,169 +127,93 @@ export function createCache(options: CacheOptions): CacheService {
 
   async function put(key: string, value: Uint8Array, write: PutOptions = {}): Promise<Written> {
     const { partition, access } = locate(key);
-    if (value.length > settings.valueBytesMax) {
-      throw new SluiceError(
-        'too-large',
-        `value: ${value.length} bytes; cache ${name} takes at most ${settings.valueBytesMax}`,
-        {
-          details: { field: 'value', bytes: value.length, bytesMax: settings.valueBytesMax },
-        },
-      );
-    }
-    if (write.ifAbsent && write.ifRevision !== undefined) {
-      throw new SluiceError('bad-request', 'ifAbsent and ifRevision: only one of both can be demanded');
-    }
+    checkValue(name, value, settings.valueBytesMax);
+    checkConditions(write);
+    const nowMs = clock.now();
     const fields = {
-      expiresAtMs: expiryOf(write.ttlMs ?? settings.ttlMs),
-      tags: write.tags === undefined || write.tags.length === 0 ? undefined : validateTags(write.tags),
-      contentType: write.contentType === undefined ? undefined : validateContentType(write.contentType),
+      expiresAtMs: expiryOf(write.ttlMs ?? settings.ttlMs, nowMs),
+      tags: completeTags(write.tags),
+      contentType: completeContentType(write.contentType),
       basis: undefined,
     };
     const natsTtlMs =
-      access.log.honoursTtl && fields.expiresAtMs !== Number.POSITIVE_INFINITY
-        ? fields.expiresAtMs - clock.now()
-        : undefined;
+      access.log.honoursTtl && fields.expiresAtMs !== Number.POSITIVE_INFINITY ? fields.expiresAtMs - nowMs : undefined;
     const message = encodePut(access.subjects, key, value, { ...fields, origin, natsTtlMs });
     const appended = await append(access, key, message, write);
     access.view?.wrote({ type: 'entry.put', key, value, ...fields }, appended.position);
     return { revision: appended.position, partition };
   }
 
-  function expiryOf(ttlMs: number | null): number {
-    if (ttlMs === null) return Number.POSITIVE_INFINITY;
-    if (!Number.isFinite(ttlMs) || ttlMs <= 0) {
-      throw new SluiceError('bad-request', `ttl: ${ttlMs} ms; must be a positive duration`, {
-        details: { field: 'ttl', value: ttlMs },
-      });
-    }
-    return Math.ceil(clock.now() + ttlMs);
-  }
-
   async function remove(key: string, write: WriteOptions = {}): Promise<Written> {
     const { partition, access } = locate(key);
+    checkConditions(write);
     const natsTtlMs = access.log.honoursTtl ? options.tombstoneHorizonMs : undefined;
     const appended = await append(access, key, encodeDelete(access.subjects, key, origin, natsTtlMs), write);
     access.view?.wrote({ type: 'entry.deleted', key }, appended.position);
     return { revision: appended.position, partition };
   }
 
-  async function append(access: PartitionAccess, key: string, message: LogWrite, write: PutOptions): Promise<Appended> {
-    const { log } = access;
-    const common = { signal: write.signal, deadlineMs: write.deadlineMs };
-    if (write.ifAbsent) return appendIfAbsent(access, key, message, write);
-    if (write.ifRevision === undefined) return log.append(message, definedOnly(common));
-    try {
-      return await log.append(message, definedOnly({ ...common, expected: write.ifRevision }));
-    } catch (error) {
-      if (isSluiceError(error, 'position-conflict')) throw await conflictOf(access, key, error);
-      throw error;
-    }
-  }
-
-  /** Creates an entry where the log has none that is valid: nothing, a tombstone, or one that expired or was cleared. */
-  async function appendIfAbsent(
-    access: PartitionAccess,
+  function append(
+    { log, subjects, view }: PartitionAccess,
     key: string,
     message: LogWrite,
     write: PutOptions,
   ): Promise<Appended> {
-    const { log, subjects } = access;
-    let expected: Position = 0;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await log.append(message, definedOnly({ signal: write.signal, deadlineMs: write.deadlineMs, expected }));
-      } catch (error) {
-        if (!isSluiceError(error, 'position-conflict')) throw error;
-        const state = await readKeyState(log, { subjects, maxAgeMs: log.maxAgeMs }, key, clock.now(), write.signal);
-        if (state.entry !== undefined || attempt === createAttempts) throw await conflictOf(access, key, error);
-        expected = state.position;
-      }
-    }
+    if (!write.ifAbsent && write.ifRevision === undefined) return log.append(message, appendOptions(write));
+    return appendIf({ name, log, subjects, clock, clearedAt: view?.store.clearedAt ?? 0 }, key, message, write);
   }
 
-  /** The conflict, with the revision that stands in the way (null: the key does not exist). */
-  async function conflictOf(access: PartitionAccess, key: string, cause: SluiceError): Promise<SluiceError> {
-    const { log, subjects } = access;
-    const state = await readKeyState(log, { subjects, maxAgeMs: log.maxAgeMs }, key, clock.now()).catch(
-      () => undefined,
-    );
-    const current = state?.entry?.position ?? null;
-    return new SluiceError(
-      'position-conflict',
-      `${name}: ${JSON.stringify(key.slice(0, 64))} has ${current === null ? 'no entry' : `revision ${current}`}`,
-      {
-        cause,
-        details: { ...cause.details, current: state === undefined ? undefined : current },
-      },
-    );
+  function inBackground(access: PartitionAccess, work: Promise<void>): void {
+    work.catch((error: unknown) => options.onProblem?.(`clean-up of ${access.log.name}`, error));
   }
 
   async function onAllPartitions(
-    message: (subjects: BucketSubjects) => LogWrite,
-    event: BucketEvent,
-    write: WriteOptions,
-    cleanUp: (access: PartitionAccess, position: Position, invalid: readonly string[]) => Promise<void>,
-  ): Promise<PartitionPositions> {
+    change: (access: PartitionAccess) => Promise<Position>,
+  ): Promise<Map<number, Position>> {
     for (const { subjects, log } of partitions) requireOwnSubjects(subjects, log);
-    const positions = new Map<number, Position>();
-    await Promise.all(
-      partitions.map(async (access, partition) => {
-        const { position } = await access.log.append(
-          message(access.subjects),
-          definedOnly({ signal: write.signal, deadlineMs: write.deadlineMs }),
-        );
-        const invalid = access.view?.wrote(event, position) ?? [];
-        positions.set(partition, position);
-        cleanUp(access, position, invalid).catch((error: unknown) =>
-          options.onProblem?.(`clean-up of ${access.log.name}`, error),
-        );
-      }),
+    return new Map(
+      await Promise.all(
+        partitions.map(async (access, partition): Promise<[number, Position]> => [partition, await change(access)]),
+      ),
     );
-    return positions;
   }
 
   async function clear(write: WriteOptions = {}): Promise<PartitionPositions> {
-    return onAllPartitions(
-      (subjects) => encodeClear(subjects, origin),
-      { type: 'cache.cleared' },
-      write,
-      async ({ log, subjects }, position) =>
-        void (await log.purge({ subject: `${subjects.keyPrefix}>`, below: position })),
-    );
+    return onAllPartitions(async (access) => {
+      const { position } = await access.log.append(encodeClear(access.subjects, origin), appendOptions(write));
+      access.view?.wrote({ type: 'cache.cleared' }, position);
+      inBackground(access, removeCleared(access, position));
+      return position;
+    });
   }
 
   async function invalidateTags(tags: readonly string[], write: WriteOptions = {}): Promise<PartitionPositions> {
-    if (tags.length === 0) throw new SluiceError('bad-request', 'tags: must name at least one tag');
+    const wanted = completeTags(tags);
+    if (wanted === undefined) throw new SluiceError('bad-request', 'tags: must name at least one tag');
     const newest = new Map<number, Position>();
-    for (const tag of validateTags(tags)) {
-      const positions = await onAllPartitions(
-        (subjects) => encodeTagInvalidation(subjects, tag, origin),
-        { type: 'tag.invalidated', tag },
-        write,
-        removeFromLog,
-      );
+    for (const tag of wanted) {
+      const positions = await onAllPartitions((access) => invalidateTag(access, tag, write));
       for (const [partition, position] of positions)
         newest.set(partition, Math.max(position, newest.get(partition) ?? 0));
     }
     return newest;
   }
 
-  /** Removes what became invalid from the stream too, so that other KV clients see the same. */
-  async function removeFromLog(
-    { log, subjects }: PartitionAccess,
-    position: Position,
-    keys: readonly string[],
-  ): Promise<void> {
-    const queue = [...keys];
-    const worker = async (): Promise<void> => {
-      for (let key = queue.pop(); key !== undefined; key = queue.pop()) {
-        await log.purge({ subject: subjects.keyPrefix + encodeKey(key).token, below: position });
-      }
-    };
-    await Promise.all(Array.from({ length: purgesAtOnce }, worker));
+  async function invalidateTag(access: PartitionAccess, tag: string, write: WriteOptions): Promise<Position> {
+    const { log, subjects, view } = access;
+    const invalid = view?.collectInvalid(tag);
+    try {
+      const { position } = await log.append(encodeTagInvalidation(subjects, tag, origin), appendOptions(write));
+      view?.wrote({ type: 'tag.invalidated', tag }, position);
+      inBackground(access, removeEntries(access, invalid?.entries ?? []));
+      return position;
+    } finally {
+      invalid?.end();
+    }
   }
 
   async function list(wanted: ListOptions): Promise<KeyPage> {
+    checkList(wanted);
     const pages = await Promise.all(
       partitions.map(async ({ view, log }, partition) => {
         if (view?.follower.isReady) return listView(view, wanted);
@@ -331,13 +260,4 @@ function requireOwnSubjects(subjects: BucketSubjects, log: Log): void {
     'unsupported',
     `${log.name}: this bucket was not made by Sluice and does not listen on ${subjects.all[1]}; add that subject to its stream to clear it or to invalidate tags`,
   );
-}
-
-type Defined<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };
-
-/** Leaves out what is undefined, as exact optional properties want it. */
-function definedOnly<Fields extends object>(fields: Fields): Partial<Defined<Fields>> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<
-    Defined<Fields>
-  >;
 }

@@ -1,33 +1,19 @@
 /**
  * Watching a cache: every change in log order, from now or from where a watcher left off.
  *
- * Where this process has a copy, a watcher listens to it and costs nothing on the server. To resume, it first reads the log
- * from its own position, and changes over to the copy at the moment both are at the same place, so nothing is missed or
- * told twice. A watcher that is too far behind, or whose log was recreated, is told `reset`: list again, then go on.
+ * Where this process has a copy, a watcher listens to it and costs nothing on the server. Else, and to resume, it reads the
+ * log from its own position, and changes over to the copy at a moment when the copy is not ahead of it; when the copy is
+ * given up it goes on from the log again. So nothing is missed or told twice. A watcher that is too far behind, or whose
+ * log was recreated, is told `reset`: list again, then go on.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
-import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
-import type { LogRecord, Position } from '../events/record.ts';
-import { createFollower, type Follower } from '../log/follower.ts';
-import type { Change } from '../replay/partition-view.ts';
+import type { Position } from '../events/record.ts';
 import type { PartitionAccess } from './cache.ts';
+import type { WatchEvent } from './watch-event.ts';
+import { type PartitionWatch, watchPartition } from './watch-partition.ts';
 
-export type WatchEvent =
-  | {
-      readonly type: 'put';
-      readonly key: string;
-      readonly position: Position;
-      readonly value: Uint8Array;
-      readonly contentType: string | undefined;
-      readonly tags: readonly string[] | undefined;
-      readonly expiresAtMs: number;
-    }
-  | { readonly type: 'delete'; readonly key: string; readonly position: Position }
-  | { readonly type: 'clear'; readonly position: Position }
-  | { readonly type: 'tag'; readonly tag: string; readonly position: Position }
-  /** What the watcher knows of this partition is void: list the keys, then go on from `position`. */
-  | { readonly type: 'reset'; readonly position: Position; readonly reason: string };
+export type { WatchEvent } from './watch-event.ts';
 
 export interface WatchOptions {
   readonly partitions: readonly PartitionAccess[];
@@ -35,7 +21,7 @@ export interface WatchOptions {
   readonly random: Random;
   /** Index = partition; what the watcher has seen already. Undefined: from now. */
   readonly from?: readonly Position[] | undefined;
-  /** A watcher that must catch up on more than this is told `reset` instead. */
+  /** A watcher that must catch up on more messages than this is told `reset` instead. */
   readonly backlogMax: number;
   /** Called synchronously and in order per partition. */
   readonly onEvent: (event: WatchEvent, partition: number) => void;
@@ -47,130 +33,26 @@ export interface Watch {
   stop(): Promise<void>;
 }
 
+/** Resolves once each partition is being watched; rejects with `log-unavailable` when a log cannot be asked where it stands. */
 export async function watchCache(options: WatchOptions): Promise<Watch> {
-  const watches = await Promise.all(
+  const started = await Promise.allSettled(
     options.partitions.map((access, partition) =>
       watchPartition(access, options, options.from?.[partition], (event) => options.onEvent(event, partition)),
     ),
   );
+  const watches = started.flatMap((result): PartitionWatch[] => (result.status === 'fulfilled' ? [result.value] : []));
+  const stop = async (): Promise<void> => {
+    await Promise.all(watches.map((watch) => watch.stop()));
+  };
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    await stop();
+    throw failed.reason;
+  }
   return {
     get positions() {
       return watches.map((watch) => watch.position());
     },
-    async stop() {
-      await Promise.all(watches.map((watch) => watch.stop()));
-    },
+    stop,
   };
-}
-
-interface PartitionWatch {
-  position(): Position;
-  stop(): Promise<void>;
-}
-
-async function watchPartition(
-  { view, log, subjects }: PartitionAccess,
-  { clock, random, backlogMax }: WatchOptions,
-  from: Position | undefined,
-  onEvent: (event: WatchEvent) => void,
-): Promise<PartitionWatch> {
-  let told = from ?? 0;
-  let stopListening: (() => void) | undefined;
-  let follower: Follower | undefined;
-
-  function tell(event: WatchEvent): void {
-    told = event.position;
-    onEvent(event);
-  }
-
-  function listen(): void {
-    told = Math.max(told, view?.follower.applied ?? 0);
-    stopListening = view?.listen((change) => {
-      if (change.type === 'rebuilt') tell({ type: 'reset', position: 0, reason: change.reason });
-      else if (change.position > told) tellChange(change);
-    });
-  }
-
-  function tellChange(change: Exclude<Change, { type: 'rebuilt' }>): void {
-    if (change.type !== 'put') {
-      tell(change);
-      return;
-    }
-    const { key, position, entry } = change;
-    // A value that this node could not keep, or that was invalid on arrival, is told as its absence.
-    if (entry === undefined) {
-      tell({ type: 'delete', key, position });
-      return;
-    }
-    const { value, contentType, tags, expiresAtMs } = entry;
-    tell({ type: 'put', key, position, value, contentType, tags, expiresAtMs });
-  }
-
-  if (view !== undefined && (from === undefined || from === view.follower.applied)) {
-    listen();
-  } else {
-    const { last } = await log.bounds();
-    told = from ?? last;
-    if (last < told || last - told > backlogMax) {
-      tell({ type: 'reset', position: last, reason: last < told ? 'the log was recreated' : 'too far behind' });
-    }
-    follower = createFollower({
-      log,
-      clock,
-      random,
-      applied: told,
-      sink: {
-        apply: (record) => {
-          const event = eventOf({ subjects, maxAgeMs: log.maxAgeMs }, record, clock.now());
-          if (event === undefined) told = record.position;
-          else tell(event);
-          changeOver();
-        },
-        rebuild: (reason) => tell({ type: 'reset', position: 0, reason }),
-        floor: () => undefined,
-      },
-      onNotice: ({ what }) => {
-        if (what === 'ready') changeOver();
-      },
-    });
-    await follower.start();
-  }
-
-  /** From the follower of our own to the copy, once it is not ahead of us. */
-  function changeOver(): void {
-    if (view === undefined || stopListening !== undefined || follower === undefined) return;
-    if (!view.follower.isReady || Math.max(told, follower.applied) < view.follower.applied) return;
-    const done = follower;
-    listen();
-    queueMicrotask(() => void done.stop());
-  }
-
-  return {
-    position: () => told,
-    async stop() {
-      stopListening?.();
-      await follower?.stop();
-    },
-  };
-}
-
-function eventOf(context: BucketContext, record: LogRecord, nowMs: number): WatchEvent | undefined {
-  const event = decodeBucketRecord(context, record);
-  const { position } = record;
-  switch (event.type) {
-    case 'entry.put': {
-      const { key, contentType, tags, expiresAtMs } = event;
-      if (expiresAtMs <= nowMs) return { type: 'delete', key, position };
-      return { type: 'put', key, position, value: event.value.slice(), contentType, tags, expiresAtMs };
-    }
-    case 'entry.deleted':
-    case 'entry.unreadable':
-      return { type: 'delete', key: event.key, position };
-    case 'cache.cleared':
-      return { type: 'clear', position };
-    case 'tag.invalidated':
-      return { type: 'tag', tag: event.tag, position };
-    default:
-      return undefined;
-  }
 }

@@ -3,11 +3,13 @@
  *
  * It holds the rules that make a copy true whatever the order of arrival: an event changes a key only above the
  * entry's revision; a clear or tag invalidation makes everything below it invalid, also what turns up later; nothing below
- * the log's floor is served. It must not know the log: positions are given. Values handed in are copied.
+ * the log's floor is served. It must not know the log: positions are given. Values handed in are copied. Keys and order of use are lru-cache's: that
+ * library is a fixed choice of the project, whatever a list of our own would gain.
  */
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
-import { type Entry, type EntryPut, entryBytes, HeldEntry, type Position } from './entry.ts';
-import { createRecencyList } from './recency-list.ts';
+import { basisOf, type Entry, type EntryPut, entryBytes, HeldEntry, type Position } from './entry.ts';
+import { createInvalidations } from './invalidations.ts';
 import { createValueSlabs, ownSlab } from './value-slabs.ts';
 
 export { type Entry, type EntryPut, entryBytes, entryOverheadBytes, notDecoded } from './entry.ts';
@@ -36,17 +38,24 @@ export interface EntryStore {
   read(key: string): Entry | undefined;
   /** The same without counting, and without touching the order of use. */
   peek(key: string): Entry | undefined;
-  /** Applies a put; false when a newer event of the key is known or the value is invalid already. */
+  /**
+   * Applies a put; false when a newer event of the key is known, the value is invalid already, or there is no room for it.
+   * Told again of the revision that it holds, it takes over what is said this time: the log's word follows one's own.
+   */
   put(put: EntryPut, revision: Position, atMs: number): boolean;
+  /** Keeps a loaded value that is not in the log, as old as `basis`; false like `put`. */
+  putLocal(put: EntryPut, basis: Position, atMs: number): boolean;
   /** What `put` would keep, for a value that memory has no room for. */
   toEntry(put: EntryPut, revision: Position, atMs: number): Entry;
   /** Applies a delete; false when a newer event of the key is known. */
   remove(key: string, revision: Position): boolean;
   clear(position: Position): void;
-  /** Returns the keys that became invalid by it. */
-  invalidateTag(tag: string, position: Position): readonly string[];
+  /** Returns the entries that became invalid by it. */
+  invalidateTag(tag: string, position: Position): readonly Entry[];
   /** True when a clear or tag invalidation stands above the position from which such a value stems. */
   isInvalidated(basis: Position, tags: readonly string[] | undefined): boolean;
+  /** True when an entry of any store has expired by this one's clock and tolerance. */
+  isExpired(entry: Entry): boolean;
   /** Drops everything below the log's first position. */
   raiseFloor(first: Position): void;
   /** Looks at up to `count` entries that expire, and removes those that have. */
@@ -74,16 +83,14 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   const madeAtMs = clock.now();
   let nowMs = 0;
   let nowCoarse = unknownCoarse;
-  let clearedAt = 0;
   let floor = 0;
-  /** Tag positions below this were forgotten. */
-  let tagsForgottenBelow = 0;
   let hasEvicted = false;
   let bytes = 0;
-  const byKey = new Map<string, HeldEntry>();
-  const order = createRecencyList<HeldEntry>();
-  const values = createValueSlabs(order.at);
-  const tagPositions = new Map<string, Position>();
+  // It is given no `max`, for it would reserve memory for so many entries at once; room is made by `makeRoom`, which knows why an
+  // entry must go.
+  const lru = new LRUCache<string, HeldEntry>({ maxSize: Number.MAX_SAFE_INTEGER, sizeCalculation: () => 1 });
+  const values = createValueSlabs((key) => lru.peek(key));
+  const invalidations = createInvalidations();
   const byTag = new Map<string, Set<HeldEntry>>();
   const expiring = new Set<HeldEntry>();
   let sweep = expiring.values();
@@ -108,40 +115,41 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   function keep(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): void {
-    if (known === undefined) {
-      entry.slot = order.add(entry);
-    } else {
+    if (known !== undefined) {
       unindex(known);
-      entry.slot = known.slot;
-      known.slot = 0;
-      order.replace(entry.slot, entry);
       values.vacate(known);
     }
-    byKey.set(entry.key, entry);
+    lru.set(entry.key, entry);
     values.place(entry, value);
     index(entry);
     makeRoom();
   }
 
   function forget(entry: HeldEntry): void {
-    byKey.delete(entry.key);
-    order.remove(entry.slot);
-    entry.slot = 0;
+    lru.delete(entry.key);
     unindex(entry);
     values.vacate(entry);
   }
 
+  /** Entries held now. A copy, because the library's own iterator does not survive removals. */
+  const held = (): HeldEntry[] => [...lru.values()];
+
   function evict(entry: HeldEntry, counter: 'evictedByEntries' | 'evictedByBytes'): void {
+    if (hasExpired(entry)) {
+      drop(entry, 'expirations');
+      return;
+    }
     forget(entry);
     counters[counter] += 1;
-    hasEvicted = true;
+    // The log never had a local value.
+    if (!entry.isLocal) hasEvicted = true;
   }
 
   function makeRoom(): void {
-    while (order.size > limits.entriesMax || bytes > limits.bytesMax) {
-      const oldest = order.oldest();
+    while (lru.size > limits.entriesMax || bytes > limits.bytesMax) {
+      const [oldest] = lru.rvalues();
       if (oldest === undefined) return;
-      evict(oldest, order.size > limits.entriesMax ? 'evictedByEntries' : 'evictedByBytes');
+      evict(oldest, lru.size > limits.entriesMax ? 'evictedByEntries' : 'evictedByBytes');
     }
   }
 
@@ -158,7 +166,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   /** A small integer, which the engine keeps in the object itself; a date in ms would be a number on the heap. */
   const coarse = (atMs: number): number => Math.max(-1, Math.min(neverCoarse, Math.floor((atMs - madeAtMs) / 1024)));
 
-  /** Time stands still for at most 1 ms, so that a burst of hits asks the clock once. */
+  /** Time stands still for 1 ms, or until the event loop turns, so that a burst of hits asks the clock once. */
   function readClock(): void {
     nowMs = clock.now() - toleranceMs;
     nowCoarse = coarse(nowMs);
@@ -181,24 +189,49 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     forget(entry);
   }
 
-  function isInvalidated(basis: Position, tags: readonly string[] | undefined): boolean {
-    if (basis < clearedAt) return true;
-    if (tags === undefined) return false;
-    if (basis < tagsForgottenBelow) return true;
-    return tags.some((tag) => basis < (tagPositions.get(tag) ?? 0));
+  /** Invariant: what was invalidated or sank below the floor is not held. Only time passes unnoticed. */
+  function validate(entry: HeldEntry | undefined): HeldEntry | undefined {
+    if (entry === undefined || !hasExpired(entry)) return entry;
+    drop(entry, 'expirations');
+    return undefined;
   }
 
-  function validate(entry: HeldEntry | undefined): HeldEntry | undefined {
-    if (entry === undefined) return undefined;
-    if (hasExpired(entry)) {
-      drop(entry, 'expirations');
-      return undefined;
+  /** Below the floor a message is no longer in the log. A local value has none; it ends with what its basis has seen. */
+  const isSunk = (entry: HeldEntry): boolean =>
+    entry.revision < floor && (!entry.isLocal || entry.revision + 1 < floor);
+
+  /** Keeps what is true and has room. */
+  function admit(put: EntryPut, revision: Position, atMs: number, isLocal: boolean): boolean {
+    const known = lru.peek(put.key);
+    const entry = new HeldEntry(put, revision, atMs, coarse(put.expiresAtMs));
+    entry.isLocal = isLocal;
+    if (invalidations.isInvalidated(entry.basis, put.tags) || isSunk(entry) || hasExpired(entry)) {
+      // It replaced what was there, and is not true itself.
+      if (known !== undefined) forget(known);
+      return false;
     }
-    if (entry.revision < floor) {
-      drop(entry, 'floored');
-      return undefined;
+    if (entryBytes(put.key, put.value.length, put.tags) > limits.bytesMax) {
+      // Never fits: the log still has it, this memory does not.
+      if (known !== undefined) forget(known);
+      if (!isLocal) hasEvicted = true;
+      counters.evictedByBytes += 1;
+      return false;
     }
-    return entry;
+    keep(entry, put.value, known);
+    return true;
+  }
+
+  /** The same event again: the log's own times count, and if it says something else altogether, that is what is true. */
+  function confirm(known: HeldEntry, put: EntryPut, atMs: number): boolean {
+    if (!isSameEvent(known, put)) return admit(put, known.revision, atMs, false);
+    known.atMs = atMs;
+    if (known.expiresAtMs !== put.expiresAtMs) {
+      expiring.delete(known);
+      known.expiresAtMs = put.expiresAtMs;
+      known.expiresCoarse = coarse(put.expiresAtMs);
+      if (put.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(known);
+    }
+    return true;
   }
 
   return {
@@ -209,77 +242,63 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return entry;
     },
     get size() {
-      return order.size;
+      return lru.size;
     },
     get bytes() {
       return bytes;
     },
     get clearedAt() {
-      return clearedAt;
+      return invalidations.clearedAt;
     },
     get hasEvicted() {
       return hasEvicted;
     },
     read(key) {
-      const entry = validate(byKey.get(key));
-      if (entry === undefined) {
-        counters.misses += 1;
-        return undefined;
-      }
-      order.touch(entry.slot);
-      counters.hits += 1;
+      const entry = validate(lru.get(key));
+      if (entry === undefined) counters.misses += 1;
+      else counters.hits += 1;
       return entry;
     },
     peek(key) {
-      return validate(byKey.get(key));
+      return validate(lru.peek(key));
     },
     put(put, revision, atMs) {
-      const { key } = put;
-      const known = byKey.get(key);
-      if (known !== undefined && known.revision >= revision) return false;
-      const expiresCoarse = coarse(put.expiresAtMs);
-      const isVoid = isInvalidated(put.basis ?? revision, put.tags) || revision < floor;
-      if (isVoid || hasPassed(expiresCoarse, put.expiresAtMs)) {
-        // It replaced what was there, and is not true itself.
-        if (known !== undefined) forget(known);
-        return false;
-      }
-      if (entryBytes(key, put.value.length) > limits.bytesMax) {
-        // Never fits: the log still has it, this memory does not.
-        if (known !== undefined) forget(known);
-        hasEvicted = true;
-        counters.evictedByBytes += 1;
-        return false;
-      }
-      keep(new HeldEntry(put, revision, atMs, expiresCoarse), put.value, known);
-      return true;
+      const known = lru.peek(put.key);
+      if (known === undefined || known.revision < revision) return admit(put, revision, atMs, false);
+      return known.revision === revision && !known.isLocal && confirm(known, put, atMs);
+    },
+    putLocal(put, basis, atMs) {
+      const known = lru.peek(put.key);
+      return (known === undefined || known.revision <= basis) && admit(put, basis, atMs, true);
     },
     remove(key, revision) {
-      const known = byKey.get(key);
-      if (known === undefined || known.revision >= revision) return known === undefined;
+      const known = lru.peek(key);
+      if (known === undefined) return true;
+      // A local value is younger than its basis.
+      if (known.revision > revision || (known.isLocal && known.revision === revision)) return false;
       forget(known);
       return true;
     },
     clear(position) {
-      if (position <= clearedAt) return;
-      clearedAt = position;
-      for (const entry of order.items()) if (entry.basis < position) drop(entry, 'invalidations');
-      if (order.size === 0) hasEvicted = false;
+      if (!invalidations.clear(position)) return;
+      for (const entry of held()) if (entry.basis < position) drop(entry, 'invalidations');
+      if (lru.size === 0) hasEvicted = false;
     },
     invalidateTag(tag, position) {
-      if (position <= (tagPositions.get(tag) ?? 0)) return [];
-      tagPositions.set(tag, position);
+      if (!invalidations.invalidateTag(tag, position)) return [];
       const invalid = [...(byTag.get(tag) ?? [])].filter((entry) => entry.basis < position);
       for (const entry of invalid) drop(entry, 'invalidations');
-      return invalid.map((entry) => entry.key);
+      return invalid;
     },
-    isInvalidated,
+    isInvalidated: invalidations.isInvalidated,
+    isExpired: ({ expiresAtMs }) => hasPassed(coarse(expiresAtMs), expiresAtMs),
     raiseFloor(first) {
       if (first <= floor) return;
       floor = first;
-      for (const [tag, position] of tagPositions) if (position < floor) tagPositions.delete(tag);
-      tagsForgottenBelow = floor;
-      for (const entry of order.items()) if (entry.revision < floor) drop(entry, 'floored');
+      invalidations.forgetBelow(floor);
+      const sunk: HeldEntry[] = [];
+      for (const entry of lru.values()) if (isSunk(entry)) sunk.push(entry);
+      for (const entry of sunk) drop(entry, 'floored');
     },
     sweepExpired(count) {
       for (let seen = 0; seen < count; seen += 1) {
@@ -292,27 +311,35 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       }
     },
     reset() {
-      byKey.clear();
-      order.clear();
+      lru.clear();
       values.clear();
       byTag.clear();
       expiring.clear();
       sweep = expiring.values();
       bytes = 0;
-      tagPositions.clear();
-      clearedAt = 0;
+      invalidations.reset();
       floor = 0;
-      tagsForgottenBelow = 0;
       hasEvicted = false;
     },
     setLimits(next) {
       limits = next;
       toleranceMs = limits.expiryToleranceMs ?? 0;
-      for (const entry of order.items()) if (entry.bytes > limits.bytesMax) evict(entry, 'evictedByBytes');
+      nowCoarse = unknownCoarse;
+      for (const entry of held()) if (entry.bytes > limits.bytesMax) evict(entry, 'evictedByBytes');
       makeRoom();
     },
     *entries() {
-      for (const entry of order.items()) if (!hasExpired(entry) && entry.revision >= floor) yield entry;
+      for (const entry of held()) if (lru.peek(entry.key) === entry && !hasExpired(entry)) yield entry;
     },
   };
+}
+
+function isSameEvent(known: HeldEntry, put: EntryPut): boolean {
+  return (
+    known.length === put.value.length &&
+    known.basis === basisOf(put, known.revision) &&
+    known.contentType === put.contentType &&
+    (known.tags ?? []).join() === (put.tags ?? []).join() &&
+    Buffer.compare(known.value, put.value) === 0
+  );
 }

@@ -23,6 +23,8 @@ export interface Entry {
   readonly atMs: number;
   readonly tags: readonly string[] | undefined;
   readonly contentType: string | undefined;
+  /** A loaded value that is in this process alone and not in the log; its revision is its basis. */
+  readonly isLocal: boolean;
   /** What it counts for against `bytesMax`. */
   readonly bytes: number;
 }
@@ -43,17 +45,26 @@ export interface EntryPut {
  */
 export const entryOverheadBytes = 400;
 
-/** Bytes of an entry as counted against the limit. Keys count two bytes a character, as the engine may store them. */
-export const entryBytes = (key: string, valueBytes: number): number => valueBytes + 2 * key.length + entryOverheadBytes;
+/** What a tag costs beside its text: its place in the index of tags, which is largest when no other entry carries it. */
+export const tagOverheadBytes = 200;
+
+/** Bytes of an entry as counted against the limit. Texts count two bytes a character, as the engine may store them. */
+export function entryBytes(key: string, valueBytes: number, tags?: readonly string[]): number {
+  let bytes = valueBytes + 2 * key.length + entryOverheadBytes;
+  if (tags !== undefined) for (const tag of tags) bytes += 2 * tag.length + tagOverheadBytes;
+  return bytes;
+}
+
+/** A basis above the event itself is nobody's knowledge of the log; it must not make a value immune to invalidations. */
+export const basisOf = (put: EntryPut, revision: Position): Position =>
+  put.basis === undefined || put.basis > revision ? revision : put.basis;
 
 /** The entry as the store holds it. */
 export class HeldEntry implements Entry, Tenant {
   // Declared, not initialised: the constructor sets them in this order. The first ones share a cache line with the object's
   // head, and are all that a hit reads.
   /** `expiresAtMs` in whole units of 1.024 s since the store was made, rounded down: a small integer for a quick check. */
-  declare readonly expiresCoarse: number;
-  /** Place in the order of use; 0: not held. */
-  declare slot: number;
+  declare expiresCoarse: number;
   declare readonly revision: Position;
   declare decoded: unknown;
   declare readonly key: string;
@@ -61,26 +72,27 @@ export class HeldEntry implements Entry, Tenant {
   declare offset: number;
   declare readonly length: number;
   declare readonly basis: Position;
-  declare readonly expiresAtMs: number;
-  declare readonly atMs: number;
+  declare expiresAtMs: number;
+  declare atMs: number;
   declare readonly tags: readonly string[] | undefined;
   declare readonly contentType: string | undefined;
+  declare isLocal: boolean;
 
   /** Its value has no place yet. */
   constructor(put: EntryPut, revision: Position, atMs: number, expiresCoarse: number) {
     this.expiresCoarse = expiresCoarse;
-    this.slot = 0;
     this.revision = revision;
     this.decoded = notDecoded;
     this.key = put.key;
     this.slab = noSlab;
     this.offset = 0;
     this.length = put.value.length;
-    this.basis = put.basis ?? revision;
+    this.basis = basisOf(put, revision);
     this.expiresAtMs = put.expiresAtMs;
     this.atMs = atMs;
     this.tags = put.tags;
     this.contentType = put.contentType;
+    this.isLocal = false;
   }
 
   get value(): Uint8Array {
@@ -88,6 +100,6 @@ export class HeldEntry implements Entry, Tenant {
   }
 
   get bytes(): number {
-    return entryBytes(this.key, this.length);
+    return entryBytes(this.key, this.length, this.tags);
   }
 }

@@ -13,21 +13,21 @@ export interface Slab {
   /** Bytes handed out, and those of them still in use. */
   filled: number;
   live: number;
-  /** Who was given a place here, by slot; some have left. */
-  readonly slots: number[];
+  /** Keys of those who were given a place here; some have left. */
+  readonly keys: string[];
   isShared: boolean;
 }
 
-/** Who has bytes in a slab. `slot` tells one tenant from another and leads to it. */
+/** Who has bytes in a slab. Its key leads to it. */
 export interface Tenant {
-  readonly slot: number;
+  readonly key: string;
   slab: Slab;
   offset: number;
   readonly length: number;
 }
 
 export interface ValueSlabs {
-  /** Copies the value of a tenant that has its slot already. */
+  /** Copies the value of a tenant that is already found by its key. */
   place(tenant: Tenant, value: Uint8Array): void;
   /** The tenant needs its bytes no more; whoever still has it can read them all the same. */
   vacate(tenant: Tenant): void;
@@ -43,7 +43,7 @@ const slabBytesMax = 16 * 1_024;
 export function ownSlab(value: Uint8Array): Slab {
   const bytes = Buffer.allocUnsafeSlow(value.length);
   bytes.set(value);
-  return { bytes, filled: value.length, live: value.length, slots: [], isShared: false };
+  return { bytes, filled: value.length, live: value.length, keys: [], isShared: false };
 }
 
 /** What a tenant has before it is given a place, and the place of an empty value. */
@@ -52,12 +52,12 @@ export const noSlab: Slab = ownSlab(new Uint8Array(0));
 export const valueBytesOf = ({ slab, offset, length }: Tenant): Uint8Array =>
   new Uint8Array(slab.bytes.buffer, slab.bytes.byteOffset + offset, length);
 
-export function createValueSlabs(tenantAt: (slot: number) => Tenant | undefined): ValueSlabs {
+export function createValueSlabs(tenantOf: (key: string) => Tenant | undefined): ValueSlabs {
   let newest = createSlab(slabBytesFirst);
   const sparse: Slab[] = [];
 
   function createSlab(bytes: number): Slab {
-    return { bytes: Buffer.allocUnsafeSlow(bytes), filled: 0, live: 0, slots: [], isShared: true };
+    return { bytes: Buffer.allocUnsafeSlow(bytes), filled: 0, live: 0, keys: [], isShared: true };
   }
 
   const isSparse = (slab: Slab): boolean => 2 * slab.live < slab.bytes.length;
@@ -73,15 +73,15 @@ export function createValueSlabs(tenantAt: (slot: number) => Tenant | undefined)
   function settle(tenant: Tenant): void {
     tenant.slab = newest;
     tenant.offset = newest.filled;
-    newest.slots.push(tenant.slot);
+    newest.keys.push(tenant.key);
     newest.filled += tenant.length;
     newest.live += tenant.length;
   }
 
   function empty(slab: Slab): void {
     slab.isShared = false;
-    for (const slot of slab.slots) {
-      const tenant = tenantAt(slot);
+    for (const key of slab.keys) {
+      const tenant = tenantOf(key);
       if (tenant?.slab !== slab) continue;
       const from = tenant.offset;
       reserve(tenant.length);

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
+import type { Log } from '../../src/log/log.ts';
 import type { Link } from '../../src/nats/link.ts';
 import { createNatsLog } from '../../src/nats/nats-log.ts';
 import type { Publisher } from '../../src/nats/publisher.ts';
@@ -134,13 +135,20 @@ describe('a follower on three servers', () => {
     return copy;
   }
 
+  function write(log: Log, copy: Copy): Writer {
+    const writer = startWriter({ log, subjectOf, keys: 20, pauseMs: 5, witness });
+    closers.push(() => writer.stop().then(() => undefined));
+    witness.watch(copy.follower);
+    closers.push(() => witness.close());
+    return writer;
+  }
+
   /** The copy has all that was acknowledged, in order, once, without having been rebuilt since. */
   async function assertComplete(copy: Copy, writer: Writer, rebuilds: number): Promise<void> {
     const written = await writer.stop();
-    witness.look();
     await copy.follower.reached(written.at(-1)?.position ?? 0, { waitMs: patience });
     await copy.follower.fresh(0, { waitMs: patience });
-    witness.stop();
+    witness.assertHonest();
     assert.deepEqual(
       copy.positions,
       Array.from({ length: copy.follower.applied }, (_, index) => index + 1),
@@ -157,8 +165,7 @@ describe('a follower on three servers', () => {
     const host = await letHost(link, copy, (name) => name !== 'test-1');
     const { rebuilds } = copy.follower.counters;
     const { log } = logOn(await open([first]));
-    const writer = startWriter({ log, subjectOf, keys: 20, pauseMs: 5, witness });
-    witness.watch(copy.follower);
+    const writer = write(log, copy);
     await waitUntil('some writes', () => writer.written.length > 20);
     await serverCalled(host).kill();
     const { length } = writer.written;
@@ -179,8 +186,7 @@ describe('a follower on three servers', () => {
     const copy = await followed(link);
     const { rebuilds } = copy.follower.counters;
     const { log } = logOn(await open([third]));
-    const writer = startWriter({ log, subjectOf, keys: 20, pauseMs: 5, witness });
-    witness.watch(copy.follower);
+    const writer = write(log, copy);
     await waitUntil('some writes', () => writer.written.length > 20);
     await first.kill();
     const { length } = writer.written;
@@ -205,8 +211,7 @@ describe('a follower on three servers', () => {
     await letLead(direct, (name) => name !== 'test-3');
     const { rebuilds } = copy.follower.counters;
     const { log } = logOn(direct);
-    const writer = startWriter({ log, subjectOf, keys: 20, pauseMs: 5, witness });
-    witness.watch(copy.follower);
+    const writer = write(log, copy);
     await waitUntil('some writes', () => copy.follower.applied > 20, patience);
     await cluster.isolateLast();
     const cutAtMs = systemClock.monotonic();

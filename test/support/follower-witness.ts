@@ -12,9 +12,11 @@ export interface Witness {
   /** Starts to look, about once a millisecond. */
   watch(follower: Follower): void;
   acknowledged(position: Position): void;
+  /** Looks at this very moment, too. */
   look(): void;
-  /** Ends the watch; fails when the follower ever claimed to be younger than it was. */
-  stop(): void;
+  /** Fails when the follower ever claimed to be younger than it was. */
+  assertHonest(): void;
+  close(): void;
 }
 
 export function createWitness(): Witness {
@@ -48,8 +50,9 @@ export function createWitness(): Witness {
       writes.push({ position, atMs: systemClock.monotonic() });
     },
     look,
-    stop() {
-      clearInterval(timer);
+    close: () => clearInterval(timer),
+    assertHonest() {
+      look();
       assert.deepEqual(lies.slice(0, 3), []);
       assert.ok(looks > 0);
     },

@@ -83,7 +83,8 @@ async function removeVoid(call: Call, { host }: OpenedCache, positions: Partitio
   const worker = async (): Promise<void> => {
     for (let next = doomed.pop(); next !== undefined && !call.signal.aborted; next = doomed.pop()) {
       const { access, key, below } = next;
-      removed += await access.log.purge({ subject: access.subjects.keyPrefix + encodeKey(key).token, below });
+      const count = await access.log.purge({ subject: access.subjects.keyPrefix + encodeKey(key).token, below });
+      removed += count;
       call.terminal.status(`removing void entries: ${formatCount(removed)} done, ${formatCount(doomed.length)} left`);
     }
   };

@@ -147,7 +147,7 @@ export const rebuildCommand: CommandSpec = {
       const messenger = createMessenger(session.link, session.options.cluster, call.terminal.note);
       const request = encodePeerBody(cache === undefined ? {} : { cache });
       const answer = await messenger.request(node, 'rebuild', request, rebuildAnswerMs);
-      const { rebuilt } = decodePeerAnswer('rebuild', answer).fields;
+      const rebuilt = decodePeerAnswer('rebuild', answer).fields.rebuilt.sort();
       if (call.terminal.isJson) call.terminal.printJson({ node, rebuilt });
       else
         call.terminal.print(

@@ -41,7 +41,7 @@ export function createKeyIndex(context: BucketContext): KeyIndex {
     held.delete(entry.key);
     invalidated.delete(entry.key);
     if (isVoidByTag) invalidated.add(entry.key);
-    else if (entry.basis > clearedAt) held.set(entry.key, entry);
+    else if (entry.basis >= clearedAt) held.set(entry.key, entry);
   }
 
   function remove(key: string): void {

@@ -3,7 +3,7 @@
  * circles.
  */
 import type { Dirent } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, SluiceError } from '../../errors.ts';
 import { fileError } from '../file-error.ts';
@@ -90,9 +90,9 @@ export async function scanFolder(folder: string, limits: ScanLimits, signal: Abo
 async function requireFolder(folder: string): Promise<void> {
   let isFolder: boolean;
   try {
-    isFolder = (await lstat(join(folder, '.'))).isDirectory();
+    isFolder = (await stat(folder)).isDirectory();
   } catch (error) {
     throw fileError('folder', error);
   }
-  if (!isFolder) throw new SluiceError('bad-request', `folder: ${folder} is none`);
+  if (!isFolder) throw new SluiceError('bad-request', `folder: ${folder} is a file; sluice put takes files`);
 }

@@ -1,20 +1,17 @@
 /**
- * Errors as the programs show them: `program: code: message` on standard error, or one JSON object with `--json`. What is
- * no SluiceError is a defect, and shows its stack.
+ * Errors as the programs show them: `program: code: message` on standard error, or one JSON object with `--json`. A defect
+ * shows where it was.
  */
-import { isSluiceError, messageOf } from '../../errors.ts';
 import { exitCodeOf } from '../exit-code.ts';
+import { toKnownError } from '../known-error.ts';
 
 /** The text without its line end. */
 export function formatError(program: string, error: unknown, isJson: boolean): string {
-  const isOurs = isSluiceError(error);
-  const code = isOurs ? error.code : 'internal';
-  const message = messageOf(error);
+  const { code, message, details } = toKnownError(error);
+  const stack = code === 'internal' && error instanceof Error ? error.stack : undefined;
   if (isJson) {
-    const details = isOurs && Object.keys(error.details).length > 0 ? error.details : undefined;
-    const stack = !isOurs && error instanceof Error ? error.stack : undefined;
-    return JSON.stringify({ error: { code, message, details, exitCode: exitCodeOf(error), stack } });
+    const shown = Object.keys(details).length > 0 ? details : undefined;
+    return JSON.stringify({ error: { code, message, details: shown, exitCode: exitCodeOf(error), stack } });
   }
-  const isDefect = code === 'internal' && error instanceof Error && error.stack !== undefined;
-  return `${program}: ${code}: ${message}${isDefect ? `\n${error.stack}` : ''}`;
+  return `${program}: ${code}: ${message}${stack === undefined ? '' : `\n${stack}`}`;
 }

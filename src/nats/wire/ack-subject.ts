@@ -18,12 +18,17 @@ const dot = 0x2e;
 /** Fills `into` and returns true; false when the subject has neither form. Allocates nothing. */
 export function parseAckSubject(reply: Uint8Array, into: Delivery): boolean {
   let dots = 0;
-  for (let index = 0; index < reply.length; index += 1) if (reply[index] === dot) dots += 1;
-  // Tokens before the stream sequence: 5 in the short form, 7 in the long one.
-  const skip = dots === 8 ? 5 : dots === 10 || dots === 11 ? 7 : 0;
-  if (skip === 0) return false;
-  let index = 0;
-  for (let seen = 0; seen < skip; index += 1) if (reply[index] === dot) seen += 1;
+  // Where the stream sequence begins: after 5 tokens in the short form, after 7 in the long one.
+  let short = 0;
+  let long = 0;
+  for (let at = 0; at < reply.length; at += 1) {
+    if (reply[at] !== dot) continue;
+    dots += 1;
+    if (dots === 5) short = at + 1;
+    else if (dots === 7) long = at + 1;
+  }
+  let index = dots === 8 ? short : dots === 10 || dots === 11 ? long : 0;
+  if (index === 0) return false;
   let field = 0;
   let value = 0;
   let digits = 0;

@@ -1,0 +1,116 @@
+/**
+ * What a process knows of keys above the follower's position: its own acknowledged writes, and what it read from the log.
+ *
+ * Until the follower has passed it, an older event that is still on its way must not bring back what was replaced or
+ * deleted. Values are kept here too, because memory limits may take them from the store; beyond a limit only the fact is
+ * kept that the log has one.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Position } from '../events/record.ts';
+import type { Entry } from '../store/entry-store.ts';
+
+export interface Known {
+  readonly position: Position;
+  /** undefined: the key has no valid entry as of `position`, or it is not held. */
+  readonly entry: Entry | undefined;
+  /** False when the log has an entry that there is no room for here. */
+  readonly isHeld: boolean;
+  /** Monotonic time at which the log was known to have it. */
+  readonly learnedAtMs: number;
+}
+
+export interface Ahead {
+  readonly size: number;
+  /** True while the log is known to have entries that are not held. */
+  readonly hasUnheld: boolean;
+  get(key: string): Known | undefined;
+  /** What was learned first. */
+  oldest(): Known | undefined;
+  /** Takes in what stands at `position`; what is known at a higher position stays. */
+  learn(key: string, position: Position, entry: Entry | undefined): void;
+  /** An event of the key has arrived: true when something newer is known, and the event must not change the key. */
+  overrules(key: string, position: Position): boolean;
+  clear(position: Position): void;
+  invalidateTag(tag: string, position: Position): void;
+  /** The log holds nothing below `first` any more. */
+  raiseFloor(first: Position): void;
+  /** The follower has passed `applied`. Tells of each put that it has passed without meeting it. */
+  pass(applied: Position, onUnmet: (key: string, position: Position) => void): void;
+  reset(): void;
+}
+
+export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
+  // In the order in which it was learned, which is nearly that of positions.
+  const known = new Map<string, Known>();
+  let bytes = 0;
+  let unheld = 0;
+
+  function forget(key: string): void {
+    const old = known.get(key);
+    if (old === undefined) return;
+    known.delete(key);
+    bytes -= old.entry?.bytes ?? 0;
+    if (!old.isHeld) unheld -= 1;
+  }
+
+  function keep(key: string, position: Position, entry: Entry | undefined): void {
+    forget(key);
+    const isHeld = entry === undefined || bytes + entry.bytes <= bytesMax();
+    known.set(key, { position, entry: isHeld ? entry : undefined, isHeld, learnedAtMs: clock.monotonic() });
+    if (!isHeld) unheld += 1;
+    else bytes += entry?.bytes ?? 0;
+  }
+
+  /** The position goes on overruling older events; the value is void. */
+  function voidWhere(isVoid: (entry: Entry) => boolean): void {
+    for (const [key, old] of known) {
+      if (old.entry === undefined || !isVoid(old.entry)) continue;
+      bytes -= old.entry.bytes;
+      known.set(key, { ...old, entry: undefined });
+    }
+  }
+
+  return {
+    get size() {
+      return known.size;
+    },
+    get hasUnheld() {
+      return unheld > 0;
+    },
+    get: (key) => known.get(key),
+    oldest: () => known.values().next().value,
+    learn(key, position, entry) {
+      const old = known.get(key);
+      if (old === undefined || old.position <= position) keep(key, position, entry);
+    },
+    overrules(key, position) {
+      const old = known.get(key);
+      if (old === undefined) return false;
+      if (position < old.position) return true;
+      forget(key);
+      return false;
+    },
+    clear(position) {
+      voidWhere((entry) => entry.basis < position);
+    },
+    invalidateTag(tag, position) {
+      voidWhere((entry) => entry.basis < position && entry.tags?.includes(tag) === true);
+    },
+    raiseFloor(first) {
+      voidWhere((entry) => entry.revision < first);
+    },
+    pass(applied, onUnmet) {
+      for (const [key, { position, entry, isHeld }] of known) {
+        // Later ones were learned later, so few of them are below; those go with the next call.
+        if (position > applied) return;
+        forget(key);
+        if (entry !== undefined || !isHeld) onUnmet(key, position);
+      }
+    },
+    reset() {
+      known.clear();
+      bytes = 0;
+      unheld = 0;
+    },
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * Reading keys from the log's leader on behalf of a copy: on a miss of what memory may have evicted, and when the copy has a
+ * reason to doubt what it holds. An answer is only taken in if nothing newer has arrived since it was asked for.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { BucketContext } from '../events/entry.ts';
+import type { Position } from '../events/record.ts';
+import type { Log } from '../log/log.ts';
+import type { EntryPut } from '../store/entry.ts';
+import type { Entry, EntryStore } from '../store/entry-store.ts';
+import type { Ahead } from './ahead.ts';
+import type { KeyFences } from './key-fences.ts';
+import { type KeyState, readKeyState } from './log-read.ts';
+
+export interface KeyLoaderOptions {
+  readonly log: Log;
+  readonly context: BucketContext;
+  readonly clock: Clock;
+  readonly fences: KeyFences;
+  readonly ahead: Ahead;
+  readonly store: EntryStore;
+  readonly life: () => number;
+  readonly isStopped: () => boolean;
+  readonly peek: (key: string) => Entry | undefined;
+  /** Takes in what stands at a position. */
+  readonly learn: (key: string, put: EntryPut | undefined, position: Position, atMs: number) => Entry | undefined;
+  readonly onFound: () => void;
+}
+
+export interface KeyLoader {
+  load(key: string): Promise<Entry | undefined>;
+  /** The follower has passed the position of a put without meeting it: replaced, dropped, or lost by a log that was rolled back. */
+  doubt(key: string, position: Position): void;
+  /** Looks into the log for what is in doubt and still held. */
+  settleDoubts(): void;
+  reset(): void;
+}
+
+/** Each time, something newer arrived while the leader was being asked. */
+const attemptsMax = 8;
+const doubtsMax = 10_000;
+const doubtsAtOnce = 100;
+
+export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
+  const { log, context, clock, fences, ahead, store, life, peek } = options;
+  const doubts = new Map<string, Position>();
+  let settling: Promise<void> | undefined;
+
+  const ask = (key: string): Promise<KeyState> => readKeyState(log, context, key, clock.now());
+
+  /** The answer of one question, or undefined when it must be asked again. */
+  async function attempt(key: string): Promise<{ readonly entry: Entry | undefined } | undefined> {
+    const lifeThen = life();
+    const fence = fences.create(key);
+    try {
+      const { entry, position } = await ask(key);
+      if (options.isStopped())
+        return { entry: entry === undefined ? undefined : store.toEntry(entry.put, position, entry.atMs) };
+      if (life() !== lifeThen) return undefined;
+      const known = ahead.get(key);
+      if (Math.max(fence.newest, known?.position ?? 0) > position) {
+        // The follower or this process's own write went past what the leader said; what they left is held, or is not there.
+        const held = peek(key);
+        return held !== undefined || !mayBeUnheld(known?.isHeld) ? { entry: held } : undefined;
+      }
+      if (entry === undefined) {
+        if (position > 0) options.learn(key, undefined, position, clock.now());
+        return { entry: peek(key) };
+      }
+      options.onFound();
+      return { entry: options.learn(key, entry.put, position, entry.atMs) };
+    } finally {
+      fence.end();
+    }
+  }
+
+  const mayBeUnheld = (isHeld: boolean | undefined): boolean => (isHeld === undefined ? store.hasEvicted : !isHeld);
+
+  async function settle(): Promise<void> {
+    for (const [key, position] of [...doubts].slice(0, doubtsAtOnce)) {
+      const isHeld = (): boolean => {
+        const held = store.peek(key);
+        return held?.revision === position && !held.isLocal;
+      };
+      const lifeThen = life();
+      if (isHeld()) {
+        const state = await ask(key);
+        // What is newer in the log, the follower will deliver.
+        if (life() === lifeThen && state.position < position && isHeld()) store.remove(key, position);
+      }
+      if (doubts.get(key) === position) doubts.delete(key);
+    }
+  }
+
+  return {
+    async load(key) {
+      for (let tried = 0; tried < attemptsMax; tried += 1) {
+        const answer = await attempt(key);
+        if (answer !== undefined) return answer.entry;
+      }
+      const { entry, position } = await ask(key);
+      return entry === undefined ? undefined : store.toEntry(entry.put, position, entry.atMs);
+    },
+    doubt(key, position) {
+      if (doubts.size >= doubtsMax) doubts.delete(doubts.keys().next().value ?? '');
+      doubts.set(key, position);
+    },
+    settleDoubts() {
+      if (doubts.size === 0 || settling !== undefined) return;
+      settling = settle()
+        // The log cannot be asked now; the doubts stay.
+        .catch(() => undefined)
+        .finally(() => {
+          settling = undefined;
+        });
+    },
+    reset() {
+      doubts.clear();
+    },
+  };
+}

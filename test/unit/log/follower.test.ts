@@ -1,0 +1,205 @@
+/** The follower's exact behaviour in time, on a log in memory and a fake clock. What holds for every log is in its contract. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { defaultFollowerLimits, type FollowerOptions } from '../../../src/log/follower.ts';
+import type { LogBounds } from '../../../src/log/log.ts';
+import { createMemoryLog, type MemoryLog } from '../../../src/log/memory-log.ts';
+import { createFakeClock, type FakeClock } from '../../../src/testing/fake-clock.ts';
+import { createSeededRandom } from '../../../src/testing/seeded-random.ts';
+import { type Copy, makeCopy } from '../../contract/follower-contract.ts';
+
+interface Scene {
+  readonly clock: FakeClock;
+  readonly log: MemoryLog;
+  readonly copy: Copy;
+  append(key: string): Promise<number>;
+}
+
+async function begin(
+  options: Partial<FollowerOptions> = {},
+  wrap: (log: MemoryLog) => MemoryLog = (log) => log,
+): Promise<Scene> {
+  const clock = createFakeClock();
+  const log = createMemoryLog({ name: 'log', clock });
+  const copy = makeCopy(
+    { log: wrap(log) },
+    { clock, random: createSeededRandom(1), ...options, limits: { ...defaultFollowerLimits, ...options.limits } },
+  );
+  await copy.follower.start();
+  await clock.settle();
+  return {
+    clock,
+    log,
+    copy,
+    append: async (key) => (await log.append({ subject: key, fields: '', data: Buffer.from(key) })).position,
+  };
+}
+
+describe('a follower in time', () => {
+  it('is proven again by each heartbeat, and grows old to the millisecond when they end', async () => {
+    const { clock, log, copy } = await begin();
+    assert.equal(copy.follower.lagMs(), 0);
+    await clock.advance(499);
+    assert.equal(copy.follower.lagMs(), 499);
+    await clock.advance(1);
+    assert.equal(copy.follower.lagMs(), 0);
+    await clock.advance(10_000);
+    assert.ok(copy.follower.lagMs() <= 500);
+    assert.equal(copy.follower.counters.reopened, 0);
+    const { isAvailable } = log;
+    assert.equal(isAvailable, true);
+    log.isAvailable = false;
+    log.silence();
+    const before = copy.follower.lagMs();
+    await clock.advance(7_000);
+    assert.equal(copy.follower.lagMs(), before + 7_000);
+  });
+
+  it('makes a new reader after silence, never two, and misses nothing', async () => {
+    const { clock, log, copy, append } = await begin();
+    log.silence();
+    const position = await append('a');
+    await clock.advance(defaultFollowerLimits.silenceMs);
+    assert.equal(copy.follower.applied, 0);
+    assert.equal(log.openReaders, 1);
+    await clock.advance(defaultFollowerLimits.silenceMs / 2 + defaultFollowerLimits.retryFirstMs);
+    assert.equal(copy.follower.applied, position);
+    assert.equal(log.openReaders, 1);
+    assert.deepEqual(
+      copy.notices.filter(({ what }) => what === 'ended').map(({ reason }) => /silent for \d+ ms/.test(reason)),
+      [true],
+    );
+  });
+
+  it('is not deceived by a reader that beats but stands on a replica that is cut off', async () => {
+    const { clock, log, copy, append } = await begin();
+    await append('a');
+    await clock.settle();
+    log.freeze();
+    const position = await append('b');
+    const { silenceMs } = defaultFollowerLimits;
+    await clock.advance(silenceMs * 3);
+    assert.equal(copy.follower.applied, 1);
+    assert.ok(copy.follower.lagMs() >= silenceMs * 3, `${copy.follower.lagMs()}`);
+    assert.equal(copy.follower.lagEvents, 1);
+    await clock.advance(silenceMs * 5);
+    assert.equal(copy.follower.applied, position, 'another reader was made');
+    assert.ok(copy.notices.some(({ what, reason }) => what === 'ended' && reason.startsWith('stuck at 1')));
+    assert.ok(copy.follower.lagMs() <= silenceMs);
+  });
+
+  it('backs off while the log cannot be reached, within its limits', async () => {
+    const { clock, log, copy } = await begin();
+    let attempts = 0;
+    const base = log.bounds;
+    log.bounds = (signal) => {
+      attempts += 1;
+      return base(signal);
+    };
+    log.isAvailable = false;
+    log.disconnect();
+    await clock.advance(60_000);
+    // At most one in half the longest wait, once the first short waits are over.
+    assert.ok(attempts >= 30 && attempts <= 75, `${attempts} attempts in a minute`);
+    log.isAvailable = true;
+    await clock.advance(defaultFollowerLimits.retryMaxMs);
+    assert.ok(copy.follower.lagMs() <= 500);
+  });
+
+  it('does not take an answer for a roll-back that was on its way while more came in', async () => {
+    let release: (() => void) | undefined;
+    const { clock, copy, append } = await begin({}, (log) => ({
+      ...log,
+      async bounds(signal) {
+        const bounds = await log.bounds(signal);
+        if (release === undefined && bounds.last === 1) await new Promise<void>((resolve) => (release = resolve));
+        return bounds;
+      },
+    }));
+    await append('a');
+    const latest = copy.follower.latest();
+    await clock.settle();
+    await append('b');
+    await append('c');
+    await clock.settle();
+    assert.equal(copy.follower.applied, 3);
+    assert.ok(release !== undefined);
+    release();
+    assert.equal(await latest, 1);
+    await clock.advance(1_000);
+    assert.equal(copy.follower.counters.rebuilds, 0);
+    assert.equal(copy.follower.applied, 3);
+  });
+
+  it('ignores an answer that a newer one has overtaken', async () => {
+    const slow: (() => void)[] = [];
+    let isSlow = false;
+    const { clock, log, copy, append } = await begin({}, (base) => ({
+      ...base,
+      async bounds(signal): Promise<LogBounds> {
+        const bounds = await base.bounds(signal);
+        if (isSlow) await new Promise<void>((resolve) => slow.push(resolve));
+        return bounds;
+      },
+    }));
+    for (const key of ['a', 'b', 'c']) await append(key);
+    await clock.settle();
+    isSlow = true;
+    const old = copy.follower.latest();
+    await clock.advance(1);
+    isSlow = false;
+    log.recreate();
+    await append('new');
+    await clock.advance(200);
+    assert.deepEqual([...copy.values.keys()], ['new']);
+    assert.equal(copy.rebuilds.length, 1);
+    assert.equal(slow.length, 1);
+    for (const go of slow) go();
+    await clock.advance(200);
+    assert.equal(await old, 1, 'it gets the newer answer');
+    assert.equal(copy.rebuilds.length, 1);
+    assert.deepEqual([...copy.values.keys()], ['new']);
+    assert.deepEqual(copy.floors, [1, 1]);
+  });
+
+  it('starts anew when the machine slept longer than deletes are remembered, which only the wall clock tells', async () => {
+    const { clock, log, copy, append } = await begin();
+    await append('a');
+    await clock.settle();
+    log.isAvailable = false;
+    log.disconnect();
+    clock.jump(25 * 3_600_000);
+    await log.purge().catch(() => undefined);
+    log.isAvailable = true;
+    await log.purge({ subject: 'a' });
+    await append('b');
+    await clock.advance(100);
+    assert.deepEqual(copy.rebuilds, ['away longer than tombstones are kept']);
+    assert.deepEqual([...copy.values.keys()], ['b']);
+  });
+
+  it('goes on after a long sleep during which nothing was written', async () => {
+    const { clock, log, copy, append } = await begin();
+    await append('a');
+    await clock.settle();
+    log.isAvailable = false;
+    log.disconnect();
+    clock.jump(25 * 3_600_000);
+    log.isAvailable = true;
+    await clock.advance(100);
+    assert.deepEqual(copy.rebuilds, []);
+    assert.deepEqual([...copy.values.keys()], ['a']);
+  });
+
+  it('leaves no timer behind', async () => {
+    const { clock, log, copy, append } = await begin();
+    await append('a');
+    const waiting = [copy.follower.reached(9, { waitMs: 60_000 }), copy.follower.ready({ waitMs: 60_000 })];
+    const settled = Promise.allSettled(waiting);
+    await clock.settle();
+    await copy.follower.stop();
+    await settled;
+    assert.equal(log.openReaders, 0);
+    assert.equal(clock.timers, 0);
+  });
+});
