@@ -10,10 +10,11 @@ import { provisionNatsServer } from '../src/broker/provision.ts';
 import { isSluiceError } from '../src/errors.ts';
 import type { Bench, Result, Row } from './row.ts';
 import { hitRow } from './rows/hit.ts';
+import { putsRow } from './rows/puts.ts';
 import { replayRow } from './rows/replay.ts';
 import { formatTable } from './table.ts';
 
-const rows: readonly Row[] = [hitRow, replayRow];
+const rows: readonly Row[] = [hitRow, putsRow, replayRow];
 
 async function run(): Promise<void> {
   const { values } = parseArgs({

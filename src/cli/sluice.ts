@@ -42,6 +42,7 @@ function wantsJson(argv: readonly string[]): boolean {
 }
 
 async function main(argv: readonly string[]): Promise<number> {
+  let chosen: ChosenCommand | undefined;
   const stopping = new AbortController();
   // Each write under way listens to it.
   setMaxListeners(0, stopping.signal);
@@ -49,7 +50,9 @@ async function main(argv: readonly string[]): Promise<number> {
     stdout: process.stdout,
     stderr: process.stderr,
     isJson: wantsJson(argv),
-    onClosed: () => stopping.abort(),
+    onClosed: () => {
+      if (chosen?.spec.outlivesReader !== true) stopping.abort();
+    },
   });
   const report = (error: unknown): number => {
     terminal.status(undefined);
@@ -61,29 +64,30 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 
   try {
-    const chosen = parse(argv);
+    chosen = parse(argv);
     if (chosen === undefined) return exitTable.ok.code;
+    const { spec, words, given } = chosen;
     const interrupted = new Promise<number>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
         process.on(signal, () => {
           if (stopping.signal.aborted) process.exit(exitTable.interrupted.code);
           stopping.abort();
-          if (chosen.spec.endsItself === true) return;
+          if (spec.endsItself === true) return;
           systemClock.timer(interruptGraceMs, () => resolve(exitTable.interrupted.code));
         });
       }
     });
     // Our timers keep no process alive, and neither does a connection that is being made.
     stayAlive();
-    const run = chosen.spec.run({
+    const run = spec.run({
       terminal,
       stdin: process.stdin,
       env: process.env,
       clock: systemClock,
       random: systemRandom,
       signal: stopping.signal,
-      words: chosen.words,
-      given: chosen.given,
+      words,
+      given,
     });
     return await Promise.race([run.then((name) => exitTable[name].code), interrupted]);
   } catch (error) {

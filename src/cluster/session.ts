@@ -202,6 +202,14 @@ async function ensureStream(link: Link, config: StreamConfig): Promise<StreamInf
   }
 }
 
+/** What the API refused, in our own terms; JetStream that is off or forbidden is nothing that a later try could change. */
+function explainApiError(error: unknown): unknown {
+  if (!(error instanceof JetStreamError)) return error;
+  return new SluiceError(error.code === 503 ? 'log-unavailable' : 'unsupported', `JetStream: ${error.message}`, {
+    cause: error,
+  });
+}
+
 /** Tries again until the time is up, while the reason may pass: no server yet, no leader yet. */
 async function retried<Result>(
   attempt: () => Promise<Result>,
@@ -215,7 +223,7 @@ async function retried<Result>(
     } catch (error) {
       const canPass =
         isSluiceError(error, 'log-unavailable') || (error instanceof JetStreamError && error.code === 503);
-      if (!canPass || clock.monotonic() >= untilMs) throw error;
+      if (!canPass || clock.monotonic() >= untilMs) throw explainApiError(error);
       const message = messageOf(error);
       if (message !== told)
         onNotice('warn', `${message}; trying again for ${Math.round((untilMs - clock.monotonic()) / 1000)} s`);

@@ -289,6 +289,7 @@ export interface SettingEntry {
 /** Variables that begin like settings but belong to other parts; a name that ends with _ stands for all that follow it. */
 export const otherVariables: Readonly<Record<string, string>> = {
   SLUICE_CONFIG: 'the file with settings',
+  SLUICE_SUPERVISED: 'whether a supervisor started this process and ends it by closing its input',
   SLUICE_NATS_DOWNLOAD_BASE: 'where nats-server is downloaded from when it is not installed',
   SLUICE_TEST_: 'the tests',
 };

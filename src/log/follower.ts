@@ -221,7 +221,7 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.records += 1;
     if (!isReady) counters.replayRecords += 1;
     pending = behind;
-    lastApplied = { atMs: record.atMs, subject: record.subject };
+    lastApplied = record;
     advance(record.position);
   }
 

@@ -15,6 +15,7 @@ import { isAtLeast, type Link } from './link.ts';
 import type { Publisher } from './publisher.ts';
 import { defaultReaderLimits, openReader, type ReaderLimits } from './reader.ts';
 import { errCodes, JetStreamError, latestMessage, purgeStream, type StreamInfo, streamInfo } from './stream-api.ts';
+import type { PublishTarget } from './writing/pending-write.ts';
 
 export interface NatsLogOptions {
   readonly link: Link;
@@ -30,6 +31,8 @@ const requestMs = 1_000;
 const purgeMs = 10_000;
 /** How long a call waits for a lost connection before it fails. */
 const reconnectMs = 1_000;
+
+const none: AppendOptions = {};
 
 export function createNatsLog(options: NatsLogOptions): Log {
   const { link, publisher, clock } = options;
@@ -48,8 +51,6 @@ export function createNatsLog(options: NatsLogOptions): Log {
 
   const isReplicated = (): boolean => config.num_replicas > 1;
   const isCompareAndSetSafe = (): boolean => !isReplicated() || isAtLeast(link.serverVersion, '2.9.21');
-  // 0 means the server's default of two minutes.
-  const duplicateWindowMs = (): number => (config.duplicate_window ?? 0) / 1e6 || 120_000;
 
   async function connected(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw abortedBy(signal);
@@ -62,15 +63,24 @@ export function createNatsLog(options: NatsLogOptions): Log {
     return readField(headerText(newest.header), headerNames.messageId) === id ? newest.position : undefined;
   }
 
-  function checkWritable(append: AppendOptions): void {
-    if (config.mirror !== undefined) throw new SluiceError('unsupported', `${stream}: is a mirror and takes no writes`);
-    if (append.expected !== undefined && append.expected > 0 && !isCompareAndSetSafe()) {
-      throw new SluiceError(
-        'cas-unsupported',
-        `${stream}: compare-and-set on a stream with ${config.num_replicas} replicas needs nats-server 2.9.21 or later; ${link.serverVersion} can let two writers win`,
-      );
-    }
+  function refusalOf({ expected }: AppendOptions): SluiceError | undefined {
+    if (config.mirror !== undefined)
+      return new SluiceError('unsupported', `${stream}: is a mirror and takes no writes`);
+    if (expected === undefined || expected === 0 || isCompareAndSetSafe()) return undefined;
+    return new SluiceError(
+      'cas-unsupported',
+      `${stream}: compare-and-set on a stream with ${config.num_replicas} replicas needs nats-server 2.9.21 or later; ${link.serverVersion} can let two writers win`,
+    );
   }
+
+  const target: PublishTarget = {
+    stream,
+    get duplicateWindowMs() {
+      // 0 means the server's default of two minutes.
+      return (config.duplicate_window ?? 0) / 1e6 || 120_000;
+    },
+    findStored,
+  };
 
   /** Errors of the API in our own words: what is true for now, and what will not change by itself. */
   async function translate<Result>(refused: ErrorCode, call: () => Promise<Result>): Promise<Result> {
@@ -103,9 +113,9 @@ export function createNatsLog(options: NatsLogOptions): Log {
     get maxAgeMs() {
       return config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY;
     },
-    async append(write: LogWrite, append: AppendOptions = {}): Promise<Appended> {
-      checkWritable(append);
-      return publisher.publish(write, { ...append, stream, duplicateWindowMs: duplicateWindowMs(), findStored });
+    append(write: LogWrite, append: AppendOptions = none): Promise<Appended> {
+      const refusal = refusalOf(append);
+      return refusal === undefined ? publisher.publish(write, append, target) : Promise.reject(refusal);
     },
     async bounds(signal?: AbortSignal): Promise<LogBounds> {
       await connected(signal);

@@ -12,24 +12,22 @@ import type { Random } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
 import { messageOf, SluiceError } from '../errors.ts';
 import type { LogWrite } from '../events/record.ts';
-import type { Appended } from '../log/log.ts';
+import type { Appended, AppendOptions } from '../log/log.ts';
 import type { Link } from './link.ts';
+import { rawNumber } from './wire/raw-message.ts';
 import { type PublishAnswer, readPublishAnswer } from './writing/answer.ts';
 import {
-  buildPendingWrite,
   conflictOf,
   endOf,
   findOutcome,
   gaveUp,
   markRisk,
   mayBeStored,
-  type PendingWrite,
-  type PublishOptions,
+  PendingWrite,
+  type PublishTarget,
   unknownOutcome,
 } from './writing/pending-write.ts';
 import { createWriteWindow, type WindowLimits } from './writing/window.ts';
-
-export type { PublishOptions } from './writing/pending-write.ts';
 
 /** `waitingMax`, `bytesWaitingMax`: of writes that wait for a place in the window; above it a write is refused at once. */
 export interface PublisherLimits extends WindowLimits {
@@ -51,7 +49,7 @@ export const defaultPublisherLimits: PublisherLimits = {
 };
 
 export interface Publisher {
-  publish(write: LogWrite, options: PublishOptions): Promise<Appended>;
+  publish(write: LogWrite, options: AppendOptions, target: PublishTarget): Promise<Appended>;
   /** Writes on the wire: sent and not answered yet. */
   readonly inFlight: number;
   readonly bytesInFlight: number;
@@ -69,6 +67,8 @@ export interface Publisher {
   close(): void;
 }
 
+type Settle = Pick<PendingWrite, 'resolve' | 'reject'>;
+
 const sweepMs = 100;
 
 export function createPublisher(
@@ -77,8 +77,8 @@ export function createPublisher(
   random: Random,
   limits: PublisherLimits = defaultPublisherLimits,
 ): Publisher {
-  const inbox = createInbox();
-  const idPrefix = random.hex(8);
+  const replyPrefix = `${createInbox()}.`;
+  const idPrefix = `${random.hex(8)}.`;
   const counters = { acknowledged: 0, retried: 0, unknown: 0, failed: 0 };
   const window = createWriteWindow({ limits, clock, isConnected: () => link.isConnected, transmit });
   let nextSerial = 1;
@@ -89,7 +89,7 @@ export function createPublisher(
   let isPinging = false;
   let isClosed = false;
 
-  const subscription = link.connection.subscribe(`${inbox}.*`, {
+  const subscription = link.connection.subscribe(`${replyPrefix}*`, {
     callback(error, message) {
       try {
         if (error === null) onMessage(message);
@@ -125,9 +125,9 @@ export function createPublisher(
     if (pending.attempts > 1) counters.retried += 1;
     try {
       link.connection.publish(pending.subject, pending.data, {
-        reply: `${inbox}.${pending.token.toString(36)}`,
+        reply: replyPrefix + pending.token,
         // The driver only ever calls `encode` on it; ready-made bytes are twice as fast as its own header class.
-        headers: pending.header as never,
+        headers: pending as never,
       });
     } catch (error) {
       pending.reason = messageOf(error);
@@ -150,7 +150,7 @@ export function createPublisher(
   }
 
   function onMessage(message: Msg): void {
-    const token = Number.parseInt(message.subject.slice(inbox.length + 1), 36);
+    const token = rawNumber(message, replyPrefix.length);
     const pending = window.find(token);
     if (pending === undefined) return;
     heardToken = Math.max(heardToken, token);
@@ -172,7 +172,7 @@ export function createPublisher(
       settle(pending, { position: answer.position, isDuplicate: answer.isDuplicate });
     } else if (answer.kind === 'refused') {
       settle(pending, new SluiceError(answer.code, `${pending.subject}: ${answer.reason}`));
-    } else if (mayBeStored(pending) || pending.options.id !== undefined) {
+    } else if (mayBeStored(pending) || pending.isNamed) {
       // An earlier attempt, or an earlier call with this id, may have been stored, and then it is this very write that
       // stands in the way: a server without replicas compares positions before it looks for the id.
       window.check(pending);
@@ -227,25 +227,23 @@ export function createPublisher(
       settle(pending, gaveUp(pending, clock.monotonic(), 'the connection was closed'));
   }
 
-  function admit(
-    write: LogWrite,
-    options: PublishOptions,
-    resolve: PendingWrite['resolve'],
-    reject: PendingWrite['reject'],
-  ): void {
-    const startedAtMs = clock.monotonic();
-    const endsAtMs = startedAtMs + (options.deadlineMs ?? limits.deadlineMs);
-    const lane = window.laneOf(options.stream ?? '');
-    const pending = buildPendingWrite(write, options, {
-      serial: nextSerial,
-      idPrefix,
-      lane,
-      startedAtMs,
-      endsAtMs,
-      resolve,
-      reject,
-    });
+  function admit(write: LogWrite, options: AppendOptions, target: PublishTarget, settle: Settle): void {
+    const serial = nextSerial;
     nextSerial += 1;
+    const startedAtMs = clock.monotonic();
+    const pending = new PendingWrite(
+      write,
+      options,
+      {
+        serial,
+        id: options.id ?? idPrefix + serial.toString(36),
+        target,
+        lane: window.laneOf(target.stream),
+        startedAtMs,
+        endsAtMs: startedAtMs + (options.deadlineMs ?? limits.deadlineMs),
+      },
+      settle,
+    );
     if (pending.bytes > link.payloadBytesMax) {
       throw new SluiceError(
         'too-large',
@@ -279,11 +277,13 @@ export function createPublisher(
       return window.waiting.writes;
     },
     close,
-    async publish(write, options) {
-      if (isClosed) throw new SluiceError('closed', 'the publisher is closed');
-      if (options.signal?.aborted) throw abortedBy(options.signal);
+    publish(write, options, target) {
       // Invariant: nothing is awaited before this, so writes are sent in the order of the calls.
-      return new Promise<Appended>((resolve, reject) => admit(write, options, resolve, reject));
+      return new Promise<Appended>((resolve, reject) => {
+        if (isClosed) throw new SluiceError('closed', 'the publisher is closed');
+        if (options.signal?.aborted) throw abortedBy(options.signal);
+        admit(write, options, target, { resolve, reject });
+      });
     },
   };
   return publisher;

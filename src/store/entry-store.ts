@@ -12,7 +12,7 @@ import { basisOf, type Entry, type EntryPut, entryBytes, HeldEntry, type Positio
 import { createInvalidations } from './invalidations.ts';
 import { createValueSlabs, ownSlab } from './value-slabs.ts';
 
-export { type Entry, type EntryPut, entryBytes, entryOverheadBytes, notDecoded } from './entry.ts';
+export { type Entry, type EntryPut, entryBytes, entryOverheadBytes, notDecoded, tagOverheadBytes } from './entry.ts';
 
 export interface StoreLimits {
   readonly entriesMax: number;
@@ -175,14 +175,12 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     });
   }
 
-  /** The quick check decides all but the last second of a life. */
-  function hasPassed(atCoarse: number, atMs: number): boolean {
-    if (atCoarse === neverCoarse) return false;
+  /** The quick check decides all but the last second of a life; only then is the date read, which would allocate a number. */
+  function hasExpired(entry: HeldEntry): boolean {
+    if (entry.expiresCoarse === neverCoarse) return false;
     if (nowCoarse === unknownCoarse) readClock();
-    return atCoarse <= nowCoarse && atMs <= nowMs;
+    return entry.expiresCoarse <= nowCoarse && entry.expiresAtMs <= nowMs;
   }
-
-  const hasExpired = (entry: HeldEntry): boolean => hasPassed(entry.expiresCoarse, entry.expiresAtMs);
 
   function drop(entry: HeldEntry, counter: 'expirations' | 'floored' | 'invalidations'): void {
     counters[counter] += 1;
@@ -291,7 +289,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return invalid;
     },
     isInvalidated: invalidations.isInvalidated,
-    isExpired: ({ expiresAtMs }) => hasPassed(coarse(expiresAtMs), expiresAtMs),
+    isExpired({ expiresAtMs }) {
+      if (nowCoarse === unknownCoarse) readClock();
+      return expiresAtMs <= nowMs;
+    },
     raiseFloor(first) {
       if (first <= floor) return;
       floor = first;

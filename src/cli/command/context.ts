@@ -16,7 +16,7 @@ export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly random: Random;
-  /** Fires at Ctrl-C, at SIGTERM, and when nobody reads the results any more. */
+  /** Fires at Ctrl-C, at SIGTERM, and when nobody reads the results of a command that is there for its results. */
   readonly signal: AbortSignal;
 }
 
@@ -38,6 +38,8 @@ export interface CommandSpec {
   readonly options: readonly Option[];
   /** Ends by itself soon after the signal fired; any other command is cut off. */
   readonly endsItself?: boolean;
+  /** Goes on when nobody reads its output any more. */
+  readonly outlivesReader?: boolean;
   readonly run: (call: Call) => Promise<ExitName>;
 }
 

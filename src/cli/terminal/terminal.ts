@@ -35,6 +35,7 @@ export interface Terminal {
   flush(): Promise<void>;
 }
 
+/** Also for a terminal that does not know its width. */
 const defaultColumns = 80;
 const clearLine = '\r\x1b[2K';
 
@@ -82,7 +83,7 @@ export function createTerminal({ stdout, stderr, isJson, onClosed }: TerminalOpt
     note,
     status(text) {
       if (!hasStatus || (text === undefined && statusText === undefined)) return;
-      statusText = text?.slice(0, Math.max(10, (stderr.columns ?? defaultColumns) - 1));
+      statusText = text?.slice(0, Math.max(10, (stderr.columns || defaultColumns) - 1));
       stderr.write(clearLine + (statusText ?? ''));
     },
     async flush() {

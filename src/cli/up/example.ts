@@ -75,10 +75,14 @@ async function loadOnce(
     say: (line) => say(host.name, line),
   });
   const startedMs = clock.monotonic();
-  const { onProgress } = { onProgress: progress.update };
-  const loaded = await loadFiles({ cache: host.cache, folder, files, prefix: '', signal, onProgress }).finally(
-    progress.end,
-  );
+  const loaded = await loadFiles({
+    cache: host.cache,
+    folder,
+    files,
+    prefix: '',
+    signal,
+    onProgress: progress.update,
+  }).finally(progress.end);
   const elapsedMs = clock.monotonic() - startedMs;
   const rate = formatCount(Math.round((loaded.stored / Math.max(1, elapsedMs)) * 1000));
   say(host.name, `${plural(loaded.stored, 'file')} in ${formatSpan(elapsedMs)} (${rate} acknowledged writes/s)`);

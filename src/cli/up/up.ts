@@ -28,6 +28,7 @@ export const upCommand: CommandSpec = {
   usage: 'up',
   summary: 'run a whole cluster here: nats-server, three nodes, a working example; Ctrl-C stops it',
   endsItself: true,
+  outlivesReader: true,
   options: [
     new Option('--data <folder>', `everything that is kept between runs [${dataDefault}]`),
     new Option('--port-base <port>', 'NATS on this port, node 1 on the next one, and so on [4222, and 7401 …]'),
@@ -104,6 +105,8 @@ function nodeFlagsOf({ given }: Call, settings: Settings, ports: PortPlan): stri
   const flags: Record<string, string> = {
     ...natsFlags(ports),
     cluster: settings.cluster,
+    // One address for three nodes would be wrong for two of them.
+    'node-advertise': 'none',
     'logging-level': level,
     ...(config === undefined ? {} : { config: resolve(config) }),
   };

@@ -24,6 +24,20 @@ export function rawSubject(message: Msg): string {
   return bytes === undefined ? message.subject : asBuffer(bytes).toString('utf8');
 }
 
+/** The number that the subject ends with, from the given index on; NaN when there is none. */
+export function rawNumber(message: Msg, from: number): number {
+  const bytes = (message as unknown as DriverMessage)._msg?.subject;
+  if (bytes === undefined) return Number.parseInt(message.subject.slice(from), 10);
+  let value = bytes.length > from ? 0 : Number.NaN;
+  for (let index = from; index < bytes.length; index += 1) value = value * 10 + ((bytes[index] ?? 0) - 0x30);
+  return value;
+}
+
+/** The body as Latin-1 text: fast, and right for what is plain ASCII. */
+export function rawText(message: Msg): string {
+  return asBuffer(message.data).toString('latin1');
+}
+
 /** The reply subject as bytes, or undefined when there is none. */
 export function rawReply(message: Msg): Uint8Array | undefined {
   const inner = (message as unknown as DriverMessage)._msg;

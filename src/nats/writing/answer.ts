@@ -4,7 +4,7 @@
  */
 import type { Msg } from '@nats-io/nats-core';
 import type { ErrorCode } from '../../errors.ts';
-import { rawHeader, rawStatus } from '../wire/raw-message.ts';
+import { rawHeader, rawStatus, rawText } from '../wire/raw-message.ts';
 
 export type PublishAnswer =
   | { readonly kind: 'stored'; readonly position: number; readonly isDuplicate: boolean }
@@ -34,6 +34,8 @@ const fullCodes: ReadonlySet<number> = new Set([10002, 10023, 10028, 10047]);
 const fullText = /maximum|exceeded|no space|insufficient/i;
 const tooLargeCodes: ReadonlySet<number> = new Set([10054, 10097]);
 
+const plainAck = /^\{"stream":"[^"\\]*",(?:"domain":"[^"\\]*",)? ?"seq":(\d{1,15})(,"duplicate": ?true)?\}$/;
+
 const noResponders = 503;
 const tooManyRequests = 429;
 
@@ -50,6 +52,10 @@ export function readPublishAnswer(message: Msg): PublishAnswer {
         }
       : { kind: 'again', mayBeStored: true, reason: 'an answer without content' };
   }
+  const text = rawText(message);
+  // Nearly every answer is this one, and taking it apart with JSON would cost as much as all the rest.
+  const plain = plainAck.exec(text);
+  if (plain !== null) return { kind: 'stored', position: Number(plain[1]), isDuplicate: plain[2] !== undefined };
   const ack = parseAck(message);
   if (ack?.error !== undefined) return judge(ack.error);
   if (typeof ack?.seq !== 'number')

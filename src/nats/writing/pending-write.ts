@@ -5,16 +5,13 @@
 import { messageOf, SluiceError } from '../../errors.ts';
 import { encodeHeader, formatField, headerNames } from '../../events/header.ts';
 import type { LogWrite, Position } from '../../events/record.ts';
-import type { Appended } from '../../log/log.ts';
+import type { Appended, AppendOptions } from '../../log/log.ts';
 import type { Lane, LaneItem } from './lane.ts';
 
-export interface PublishOptions {
-  readonly id?: string | undefined;
-  readonly expected?: Position | undefined;
-  readonly deadlineMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** The stream that stores the subject; writes to one stream are held up by no other. Default: one for all. */
-  readonly stream?: string | undefined;
+/** Where writes go, as their log sees it. */
+export interface PublishTarget {
+  /** The stream that stores the subject; writes to one stream are held up by no other. */
+  readonly stream: string;
   /** How long the stream remembers ids; a retry later than that could be stored twice. */
   readonly duplicateWindowMs: number;
   /** Finds the position under which this id was stored, when the answer to a repeated write is a conflict. */
@@ -24,69 +21,80 @@ export interface PublishOptions {
 /** `checking`: the log is being asked whether an earlier attempt was stored. */
 export type Place = 'new' | 'waiting' | 'sent' | 'checking' | 'settled';
 
-export interface PendingWrite extends LaneItem {
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly header: { encode(): Uint8Array };
-  /** Header and body. */
-  readonly bytes: number;
-  readonly id: string;
-  readonly options: PublishOptions;
-  readonly lane: Lane<PendingWrite>;
-  readonly startedAtMs: number;
-  readonly endsAtMs: number;
-  place: Place;
-  /** When an attempt that may have been stored was first sent: the stream remembers its id for a while from then on. */
-  riskedAtMs: number;
-  sentAtMs: number;
-  attempts: number;
-  /** Names the attempt; grows in the order of sending. */
-  token: number;
-  /** Why the last attempt came to nothing. */
-  reason: string;
-  stopListening: (() => void) | undefined;
-  resolve(appended: Appended): void;
-  reject(error: unknown): void;
-}
-
+/** What the publisher gives a write at its admission. */
 export interface WriteTicket {
   readonly serial: number;
-  readonly idPrefix: string;
+  readonly id: string;
+  readonly target: PublishTarget;
   readonly lane: Lane<PendingWrite>;
   readonly startedAtMs: number;
   readonly endsAtMs: number;
-  resolve(appended: Appended): void;
-  reject(error: unknown): void;
 }
 
-export function buildPendingWrite(write: LogWrite, options: PublishOptions, ticket: WriteTicket): PendingWrite {
-  const { serial, idPrefix, lane, startedAtMs, endsAtMs, resolve, reject } = ticket;
-  const id = options.id ?? `${idPrefix}.${serial.toString(36)}`;
-  let fields = write.fields + formatField(headerNames.messageId, id);
-  if (options.expected !== undefined) fields += formatField(headerNames.expectedSubjectPosition, options.expected);
-  const block = encodeHeader(fields);
-  return {
-    serial,
-    subject: write.subject,
+/** A class, because there are many of them: the driver asks it for its header, so that each is one object only. */
+export class PendingWrite implements LaneItem {
+  readonly serial: number;
+  readonly id: string;
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** Header and body. */
+  readonly bytes: number;
+  readonly expected: Position | undefined;
+  readonly target: PublishTarget;
+  readonly lane: Lane<PendingWrite>;
+  readonly startedAtMs: number;
+  readonly endsAtMs: number;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: unknown) => void;
+  place: Place = 'new';
+  /** When an attempt that may have been stored was first sent: the stream remembers its id for a while from then on. */
+  riskedAtMs: number = Number.POSITIVE_INFINITY;
+  sentAtMs = 0;
+  attempts = 0;
+  /** Names the attempt; grows in the order of sending. */
+  token = 0;
+  /** Why the last attempt came to nothing. */
+  reason = '';
+  /** The caller chose the id, so the write may be a repetition of an earlier call. */
+  readonly isNamed: boolean;
+  stopListening: (() => void) | undefined = undefined;
+  readonly #fields: string;
+
+  constructor(
+    write: LogWrite,
+    options: AppendOptions,
+    ticket: WriteTicket,
+    settle: { resolve: (appended: Appended) => void; reject: (error: unknown) => void },
+  ) {
+    this.serial = ticket.serial;
+    this.id = ticket.id;
+    this.subject = write.subject;
     // Copied: it may be sent later, and again, when the caller has other uses for its buffer.
-    data: Buffer.from(write.data),
-    header: { encode: () => block },
-    bytes: block.length + write.data.length,
-    id,
-    options,
-    lane,
-    startedAtMs,
-    endsAtMs,
-    place: 'new',
-    riskedAtMs: Number.POSITIVE_INFINITY,
-    sentAtMs: 0,
-    attempts: 0,
-    token: 0,
-    reason: '',
-    stopListening: undefined,
-    resolve,
-    reject,
-  };
+    this.data = Buffer.from(write.data);
+    this.expected = options.expected;
+    this.isNamed = options.id !== undefined;
+    this.#fields = fieldsOf(write.fields, ticket.id, options.expected);
+    this.bytes = headerFrameBytes + Buffer.byteLength(this.#fields) + this.data.length;
+    this.target = ticket.target;
+    this.lane = ticket.lane;
+    this.startedAtMs = ticket.startedAtMs;
+    this.endsAtMs = ticket.endsAtMs;
+    this.resolve = settle.resolve;
+    this.reject = settle.reject;
+  }
+
+  /** The header block, as the driver asks for it: made anew for each attempt, because thousands of writes wait for an answer. */
+  encode(): Uint8Array {
+    return encodeHeader(this.#fields);
+  }
+}
+
+/** What a header block has around its fields. */
+const headerFrameBytes = encodeHeader('').length;
+
+function fieldsOf(fields: string, id: string, expected: Position | undefined): string {
+  const named = fields + formatField(headerNames.messageId, id);
+  return expected === undefined ? named : named + formatField(headerNames.expectedSubjectPosition, expected);
 }
 
 /** The last attempt was not answered: it may have been stored. */
@@ -97,8 +105,8 @@ export function markRisk(pending: PendingWrite): void {
 export const mayBeStored = (pending: PendingWrite): boolean => pending.riskedAtMs !== Number.POSITIVE_INFINITY;
 
 /** When the write ends at the latest: a retry after the stream forgot the id could be stored twice. */
-export function endOf({ endsAtMs, riskedAtMs, options }: PendingWrite): number {
-  return Math.min(endsAtMs, riskedAtMs + options.duplicateWindowMs);
+export function endOf({ endsAtMs, riskedAtMs, target }: PendingWrite): number {
+  return Math.min(endsAtMs, riskedAtMs + target.duplicateWindowMs);
 }
 
 export function unknownOutcome({ subject, id, attempts }: PendingWrite, why: string): SluiceError {
@@ -115,16 +123,16 @@ export function gaveUp(pending: PendingWrite, nowMs: number, otherwise: string):
   return new SluiceError('log-unavailable', `${pending.subject}: ${why}; gave up after ${triedMs} ms`);
 }
 
-export function conflictOf({ subject, options }: PendingWrite, reason: string): SluiceError {
+export function conflictOf({ subject, expected }: PendingWrite, reason: string): SluiceError {
   return new SluiceError('position-conflict', `${subject}: ${reason}`, {
-    details: { subject, expected: options.expected },
+    details: { subject, expected },
   });
 }
 
 /** What to make of a conflict: whether this very write, sent earlier, is what stands in its way; never rejects. */
 export async function findOutcome(pending: PendingWrite, reason: string): Promise<Appended | SluiceError> {
   try {
-    const position = await pending.options.findStored(pending.subject, pending.id);
+    const position = await pending.target.findStored(pending.subject, pending.id);
     if (position !== undefined) return { position, isDuplicate: true };
     // Stored and overwritten since, or never stored: after an attempt without an answer both are possible.
     return mayBeStored(pending) ? unknownOutcome(pending, reason) : conflictOf(pending, reason);

@@ -7,6 +7,7 @@ import { exitCodeOf, exitTable } from '../../../src/cli/exit-code.ts';
 import { FileError, fileError } from '../../../src/cli/file-error.ts';
 import { cacheCommands, commands, operations } from '../../../src/cli/program.ts';
 import { type ErrorCode, errorTable, SluiceError } from '../../../src/errors.ts';
+import { JetStreamError } from '../../../src/nats/stream-api.ts';
 import { projectRoot } from '../../support/project.ts';
 
 const page = readFileSync(join(projectRoot, 'docs', 'cli.md'), 'utf8');
@@ -26,6 +27,11 @@ describe('exit codes', () => {
     const denied = fileError('--file', Object.assign(new Error('no'), { code: 'EACCES' }));
     assert.ok(denied instanceof FileError);
     assert.equal(exitCodeOf(denied), 74);
+  });
+
+  it('do not take the refusal of a server for a defect', () => {
+    const answer = (code: number): JetStreamError => new JetStreamError('$JS.API.INFO', { code, description: 'x' });
+    assert.deepEqual([exitCodeOf(answer(503)), exitCodeOf(answer(400))], [69, 76]);
   });
 
   it('are all different', () => {

@@ -58,6 +58,9 @@ describe('a terminal', () => {
     const { written, ...streams } = createScreen({ isTTY: true, columns: 20 });
     createTerminal({ ...streams, isJson: false }).status('x'.repeat(100));
     assert.equal(written[0], `err:\r\x1b[2K${'x'.repeat(19)}`);
+    const unknown = createScreen({ isTTY: true, columns: 0 });
+    createTerminal({ ...unknown, isJson: false }).status('x'.repeat(100));
+    assert.equal(unknown.written[0], `err:\r\x1b[2K${'x'.repeat(79)}`);
   });
 
   it('writes remarks as JSON, and no status, for programs', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { isSluiceError } from '../../../src/errors.ts';
-import { buildPendingWrite, markRisk, type PendingWrite } from '../../../src/nats/writing/pending-write.ts';
+import { markRisk, PendingWrite } from '../../../src/nats/writing/pending-write.ts';
 import { createWriteWindow, type WindowLimits, type WriteWindow } from '../../../src/nats/writing/window.ts';
 import { createFakeClock, type FakeClock } from '../../../src/testing/fake-clock.ts';
 
@@ -32,18 +32,19 @@ function begin(limits: Partial<WindowLimits> = {}): Scene {
     }),
     write(stream = 's', bodyBytes = 1, deadlineMs = 10_000) {
       serial += 1;
-      const pending = buildPendingWrite(
+      const startedAtMs = clock.monotonic();
+      const pending = new PendingWrite(
         { subject: stream, fields: '', data: new Uint8Array(bodyBytes) },
-        { stream, duplicateWindowMs: 30_000, findStored: async () => undefined },
+        {},
         {
           serial,
-          idPrefix: 'p',
+          id: `id${serial}`,
+          target: { stream, duplicateWindowMs: 30_000, findStored: async () => undefined },
           lane: scene.window.laneOf(stream),
-          startedAtMs: clock.monotonic(),
-          endsAtMs: clock.monotonic() + deadlineMs,
-          resolve: () => undefined,
-          reject: () => undefined,
+          startedAtMs,
+          endsAtMs: startedAtMs + deadlineMs,
         },
+        { resolve: () => undefined, reject: () => undefined },
       );
       scene.window.accept(pending);
       return pending;

@@ -1,0 +1,40 @@
+/** Acknowledged puts through the log alone: publisher and acknowledgements, without a cache that follows. */
+import { systemClock } from '../../src/base/clock.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { encodePut } from '../../src/events/entry.ts';
+import { bucketSubjects } from '../../src/events/subjects.ts';
+import { createLink } from '../../src/nats/link.ts';
+import { createNatsLog } from '../../src/nats/nats-log.ts';
+import { createPublisher } from '../../src/nats/publisher.ts';
+import { createStream } from '../../src/nats/stream-api.ts';
+import type { CreateSide } from '../side.ts';
+import { type PutsSetup, timePuts, windowMax } from './puts-load.ts';
+import { putsCluster, putsStream } from './puts-stream.ts';
+
+export const createSide: CreateSide<PutsSetup> = async (setup) => {
+  const clock = systemClock;
+  const link = await createLink({ servers: [setup.url], name: 'bench', clock });
+  const publisher = createPublisher(link, clock, systemRandom);
+  const info = await createStream(link, putsStream('puts-log'), 5_000);
+  const log = createNatsLog({ link, publisher, clock, info });
+  const subjects = bucketSubjects(putsCluster, 'puts-log');
+  const value = Buffer.alloc(setup.valueBytes, 'x');
+  const fields = {
+    origin: 'client-12345678',
+    contentType: 'application/octet-stream',
+    expiresAtMs: Number.POSITIVE_INFINITY,
+    natsTtlMs: undefined,
+    tags: undefined,
+    basis: undefined,
+  };
+  return {
+    round: () =>
+      timePuts(setup, windowMax, (key, done) => {
+        void log.append(encodePut(subjects, key, value, fields)).then(() => done(), done);
+      }),
+    async stop() {
+      publisher.close();
+      await link.close();
+    },
+  };
+};
