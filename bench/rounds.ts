@@ -42,7 +42,14 @@ export function column(figures: readonly Figures[] | undefined, name: string): n
   });
 }
 
-/** Round by round: `ours` divided by `baseline`. */
-export function ratioOf(ours: readonly number[], baseline: readonly number[]): Spread {
-  return spreadOf(ours.map((value, round) => value / (baseline[round] ?? Number.NaN)));
+export interface Comparison {
+  readonly ours: Spread;
+  readonly baseline: Spread;
+  /** Of the quotients ours / baseline, each formed within one round. */
+  readonly ratio: Spread;
+}
+
+export function compare(ours: readonly number[], baseline: readonly number[]): Comparison {
+  const ratios = ours.map((value, round) => value / (baseline[round] ?? Number.NaN));
+  return { ours: spreadOf(ours), baseline: spreadOf(baseline), ratio: spreadOf(ratios) };
 }

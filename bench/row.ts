@@ -1,7 +1,7 @@
 /** What a row of the bench is: it measures one claim, and returns one line of the table or several. */
-import type { Spread } from './rounds.ts';
+import type { Comparison } from './rounds.ts';
 
-/** One file per name in `rows/`, in the order of the table. */
+/** One folder per row: `row.ts`, and a file for each of its sides. */
 export interface Row {
   readonly name: string;
   measure(bench: Bench): Promise<readonly Result[]>;
@@ -18,18 +18,16 @@ export interface Bench {
 
 export type Target = { readonly atLeast: number } | { readonly atMost: number };
 
-export interface Result {
+export interface Result extends Comparison {
   readonly what: string;
   readonly unit: string;
-  readonly ours: Spread;
-  readonly baseline: Spread;
   readonly baselineName: string;
-  /** Round by round ours / baseline. */
-  readonly ratio: Spread;
-  readonly target: Target;
+  /** undefined: for information. */
+  readonly target: Target | undefined;
 }
 
-/** A target is met by the median. */
-export function isMet({ ratio, target }: Result): boolean {
+/** A target is met by the median; undefined without a target. */
+export function isMet({ ratio, target }: Result): boolean | undefined {
+  if (target === undefined) return undefined;
   return 'atLeast' in target ? ratio.median >= target.atLeast : ratio.median <= target.atMost;
 }

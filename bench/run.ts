@@ -8,13 +8,16 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../src/base/clock.ts';
 import { provisionNatsServer } from '../src/broker/provision.ts';
 import { isSluiceError } from '../src/errors.ts';
+import { hitRow } from './hit/row.ts';
+import { httpRow } from './http/row.ts';
+import { memoryRow } from './memory/row.ts';
+import { putsRow } from './puts/row.ts';
+import { replayRow } from './replay/row.ts';
 import type { Bench, Result, Row } from './row.ts';
-import { hitRow } from './rows/hit.ts';
-import { putsRow } from './rows/puts.ts';
-import { replayRow } from './rows/replay.ts';
 import { formatTable } from './table.ts';
+import { visibleRow } from './visible/row.ts';
 
-const rows: readonly Row[] = [hitRow, putsRow, replayRow];
+const rows: readonly Row[] = [hitRow, putsRow, replayRow, visibleRow, httpRow, memoryRow];
 
 async function run(): Promise<void> {
   const { values } = parseArgs({

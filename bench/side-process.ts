@@ -4,7 +4,7 @@ import type { CreateSide, FromSide, Side, ToSide } from './side.ts';
 let side: Side | undefined;
 
 async function start(name: string, setup: unknown): Promise<void> {
-  const { createSide }: { createSide: CreateSide<unknown> } = await import(`./sides/${name}.js`);
+  const { createSide }: { createSide: CreateSide<unknown> } = await import(`./${name}.js`);
   side = await createSide(setup);
 }
 

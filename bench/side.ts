@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 /** What a round measured, by name. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** What a file in `sides/` makes out of its setup. */
+/** What the file of a side makes out of its setup. */
 export interface Side {
   /** Measures once. Called again and again. */
   round(): Promise<Figures>;
@@ -41,7 +41,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts `sides/<name>.ts` with node flags of its own; resolves when it is ready for its first round. */
+/** Starts `<name>.ts` of this folder with node flags of its own; resolves when it is ready for its first round. */
 export async function startSide(name: string, setup: object, flags: readonly string[] = []): Promise<RunningSide> {
   const child = fork(program, { execArgv: [...flags], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   running.add(child);
@@ -74,4 +74,20 @@ export async function startSide(name: string, setup: object, flags: readonly str
     throw error;
   }
   return { name, round: () => ask({ type: 'round' }), stop };
+}
+
+/** Starts one side of each name, and stops them all whatever comes of it. */
+export async function withSides<Result>(
+  names: readonly string[],
+  setup: object,
+  use: (sides: readonly RunningSide[]) => Promise<Result>,
+  flags: readonly string[] = [],
+): Promise<Result> {
+  const sides: RunningSide[] = [];
+  try {
+    for (const name of names) sides.push(await startSide(name, setup, flags));
+    return await use(sides);
+  } finally {
+    await Promise.all(sides.map((side) => side.stop()));
+  }
 }

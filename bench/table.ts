@@ -3,6 +3,11 @@ import { isMet, type Result } from './row.ts';
 
 const titles = ['what', 'ours', 'baseline', 'ratio (min..max)', 'must reach', 'met'] as const;
 
+const isMetWords = new Map<boolean | undefined, string>([
+  [true, 'yes'],
+  [false, 'NO'],
+]);
+
 export function formatTable(results: readonly Result[]): string {
   const lines = results.map((result) => cells(result));
   const widths = titles.map((title, column) =>
@@ -23,8 +28,8 @@ function cells(result: Result): string[] {
     `${formatNumber(result.ours.median)} ${unit}`,
     `${result.baselineName} ${formatNumber(result.baseline.median)} ${unit}`,
     `${formatRatio(ratio.median)} (${formatRatio(ratio.min)}..${formatRatio(ratio.max)})`,
-    'atLeast' in target ? `>= ${target.atLeast}` : `<= ${target.atMost}`,
-    isMet(result) ? 'yes' : 'NO',
+    target === undefined ? '' : 'atLeast' in target ? `>= ${target.atLeast}` : `<= ${target.atMost}`,
+    isMetWords.get(isMet(result)) ?? '',
   ];
 }
 

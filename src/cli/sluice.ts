@@ -13,6 +13,7 @@ import type { ChosenCommand } from './command/context.ts';
 import { exitCodeOf, exitTable } from './exit-code.ts';
 import { buildProgram, programName } from './program.ts';
 import { formatError } from './terminal/report-error.ts';
+import { onStopSignal } from './terminal/stop-signals.ts';
 import { createTerminal } from './terminal/terminal.ts';
 
 /** How long a command that does not end itself may go on after a signal. */
@@ -68,14 +69,15 @@ async function main(argv: readonly string[]): Promise<number> {
     if (chosen === undefined) return exitTable.ok.code;
     const { spec, words, given } = chosen;
     const interrupted = new Promise<number>((resolve) => {
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-        process.on(signal, () => {
-          if (stopping.signal.aborted) process.exit(exitTable.interrupted.code);
+      onStopSignal(
+        systemClock,
+        () => {
           stopping.abort();
           if (spec.endsItself === true) return;
           systemClock.timer(interruptGraceMs, () => resolve(exitTable.interrupted.code));
-        });
-      }
+        },
+        () => process.exit(exitTable.interrupted.code),
+      );
     });
     // Our timers keep no process alive, and neither does a connection that is being made.
     stayAlive();

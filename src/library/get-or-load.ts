@@ -124,7 +124,14 @@ export function createGetOrLoad<Value>(options: GetOrLoadOptions<Value>): GetOrL
     const problem = (error: unknown): void =>
       onNotice('warn', `${host.name}: a void value could not be removed from the log: ${messageOf(error)}`);
     const outcome = await storeLoaded(
-      { view, clock, origin, isLogReachable: () => session.link.isConnected, onProblem: problem },
+      {
+        view,
+        clock,
+        origin,
+        isLogReachable: () => session.link.isConnected,
+        deleteRevision: (voidKey, ifRevision) => host.cache.delete(voidKey, { ifRevision }),
+        onProblem: problem,
+      },
       {
         key,
         value: encoded,

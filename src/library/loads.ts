@@ -11,7 +11,7 @@ import { type EntryFields, encodePut } from '../events/entry.ts';
 import type { Position } from '../events/record.ts';
 import { readKeyState } from '../replay/log-read.ts';
 import type { LoadFence, PartitionView } from '../replay/partition-view.ts';
-import { removeEntries } from '../service/log-clean-up.ts';
+import { type DeleteRevision, removeEntries } from '../service/log-clean-up.ts';
 import type { Entry } from '../store/entry-store.ts';
 
 export interface FencedStore {
@@ -20,6 +20,7 @@ export interface FencedStore {
   readonly origin: string;
   /** False while there is no use in waiting for an acknowledgement. */
   readonly isLogReachable: () => boolean;
+  readonly deleteRevision: DeleteRevision;
   /** Told of background work that failed. */
   readonly onProblem: (error: unknown) => void;
 }
@@ -51,8 +52,8 @@ export async function storeLoaded(target: FencedStore, loaded: LoadedValue): Pro
   const { key, value, fence, replaces } = loaded;
   const { log, subjects } = view;
   if (fence.isBroken || view.store.isInvalidated(fence.basis, loaded.tags)) return 'fenced';
-  // Nothing up to here speaks against the value, so it is as good as if it had been loaded now.
-  const basis = Math.max(fence.basis, view.follower.applied);
+  // Nothing that has been seen since speaks against the value, so it is as good as if it had been loaded now.
+  const basis = Math.max(fence.basis, view.wholeAt);
   const { expiresAtMs, tags, contentType } = loaded;
   const fields: EntryFields = { expiresAtMs, tags, contentType, basis };
   const keep = (): StoreOutcome => (view.keepLocally(key, value, fields, fence) === undefined ? 'fenced' : 'kept');
@@ -87,13 +88,14 @@ export async function storeLoaded(target: FencedStore, loaded: LoadedValue): Pro
  * other KV clients to read, and for new copies once the log has dropped the invalidation. True when it is known to be void now.
  */
 function removeIfVoid(
-  { view, onProblem }: FencedStore,
+  { view, deleteRevision, onProblem }: FencedStore,
   { key, tags }: LoadedValue,
   basis: Position,
   position: Position,
 ): boolean {
   const isVoid = (): boolean => view.store.isInvalidated(basis, tags);
-  const remove = (): Promise<void> => removeEntries(view, [{ key, revision: position, isLocal: false }]);
+  const remove = (): Promise<void> =>
+    removeEntries(view, [{ key, revision: position, isLocal: false }], deleteRevision);
   if (isVoid()) {
     remove().catch(onProblem);
     return true;

@@ -97,6 +97,16 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     };
   }
 
+  /** What was replaced by something that is still on its way must not be read as if it were the newest. */
+  async function becomeWhole(view: PartitionView, { waitMs, signal }: WaitOptions): Promise<void> {
+    const { clock } = session.options;
+    const endsAtMs = clock.monotonic() + (waitMs ?? Number.POSITIVE_INFINITY);
+    while (!view.isWhole) {
+      const leftMs = endsAtMs - clock.monotonic();
+      await view.follower.latest({ signal, waitMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) : undefined });
+    }
+  }
+
   const total = (read: (view: PartitionView) => number): number => views.reduce((sum, view) => sum + read(view), 0);
 
   for (const view of views) {
@@ -174,12 +184,15 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
       if (view === undefined)
         throw new SluiceError('bad-request', `partition: ${host.name} has no partition ${partition}`);
       await view.follower.reached(revision, wait);
+      await becomeWhole(view, wait);
     },
     async latest(key, wait: WaitOptions = {}) {
       checkOpen();
-      await host.cache.get(key, { consistency: 'latest', ...wait });
-      const view = viewOf(key);
-      return toValue(view.peek(key) ?? (view.isComplete ? undefined : await view.load(key)));
+      const { found } = await host.cache.get(key, { consistency: 'latest', ...wait });
+      const entry = viewOf(key).peek(key);
+      if (entry !== undefined || found === undefined) return toValue(entry);
+      // Memory has no room for it.
+      return toValue(await viewOf(key).load(key));
     },
     get lag() {
       return {
@@ -192,7 +205,7 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     },
     async ready(wait = {}) {
       checkOpen();
-      await Promise.all(views.map((view) => view.follower.ready(wait)));
+      await Promise.all(views.map((view) => view.follower.ready(wait).then(() => becomeWhole(view, wait))));
     },
     get stats() {
       return {

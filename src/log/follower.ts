@@ -30,7 +30,8 @@ export interface FollowerSink {
 }
 
 export interface FollowerLimits {
-  /** A reader that says nothing for so long is dead. More than twice the log's heartbeat. */
+  /** A reader that says nothing for so long is dead; when the last proof is so old, the log's leader is asked. More than
+   *  twice the log's heartbeat. */
   readonly silenceMs: number;
   /** How often the floor and the identity of the log are checked. */
   readonly floorCheckMs: number;

@@ -13,6 +13,8 @@ import { callApi, JetStreamError } from './stream-api.ts';
 export interface ConsumerCleanup {
   /** Deletes a consumer now or as soon as possible; resolves when it is gone, or after `waitMs`. Never rejects. */
   remove(consumer: string, waitMs: number): Promise<void>;
+  /** Deletes a consumer whose creation was not answered: it may come into being after it was not found. */
+  removeUncertain(consumer: string): void;
   /** Tries once more what is left; resolves when all are gone, or after `waitMs`. Never rejects. */
   flush(waitMs: number): Promise<void>;
   /** Consumers that the server has not confirmed to be gone. */
@@ -28,10 +30,14 @@ export interface ConsumerCleanupOptions {
   readonly forgetMs: number;
 }
 
+interface Doomed {
+  readonly uncertainUntilMs: number;
+  readonly forgetAtMs: number;
+}
+
 export function createConsumerCleanup(options: ConsumerCleanupOptions): ConsumerCleanup {
   const { link, clock, stream, requestMs } = options;
-  /** Name → when to forget it. */
-  const doomed = new Map<string, number>();
+  const doomed = new Map<string, Doomed>();
   const underWay = new Map<string, Promise<void>>();
   let retries: Timer | undefined;
 
@@ -40,7 +46,10 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
     if (attempt === undefined) {
       attempt = deleteConsumer(link, stream, consumer, requestMs)
         .then(
-          () => void doomed.delete(consumer),
+          (wasThere) => {
+            const { uncertainUntilMs = 0 } = doomed.get(consumer) ?? {};
+            if (wasThere || clock.monotonic() >= uncertainUntilMs) doomed.delete(consumer);
+          },
           () => undefined,
         )
         .finally(() => underWay.delete(consumer));
@@ -49,9 +58,15 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
     return attempt;
   }
 
+  function doom(consumer: string, uncertainMs: number): void {
+    const now = clock.monotonic();
+    doomed.set(consumer, { uncertainUntilMs: now + uncertainMs, forgetAtMs: now + options.forgetMs });
+    retries ??= every(clock, requestMs, sweep);
+  }
+
   function sweep(): void {
     const now = clock.monotonic();
-    for (const [consumer, forgetAtMs] of doomed) {
+    for (const [consumer, { forgetAtMs }] of doomed) {
       if (now >= forgetAtMs || link.connection.isClosed()) doomed.delete(consumer);
       else if (link.isConnected) void tryOnce(consumer);
     }
@@ -65,9 +80,12 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
       return doomed.size;
     },
     async remove(consumer, waitMs) {
-      doomed.set(consumer, clock.monotonic() + options.forgetMs);
-      retries ??= every(clock, requestMs, sweep);
+      doom(consumer, 0);
       if (link.isConnected) await Promise.race([tryOnce(consumer), pause(clock, waitMs)]);
+    },
+    removeUncertain(consumer) {
+      doom(consumer, 2 * requestMs);
+      if (link.isConnected) void tryOnce(consumer);
     },
     async flush(waitMs) {
       if (doomed.size === 0) return;
@@ -76,11 +94,14 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
   };
 }
 
-async function deleteConsumer(link: Link, stream: string, consumer: string, timeoutMs: number): Promise<void> {
+/** True when it was there; rejects when the server did not answer. */
+async function deleteConsumer(link: Link, stream: string, consumer: string, timeoutMs: number): Promise<boolean> {
   try {
     await callApi(link, `$JS.API.CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeoutMs);
+    return true;
   } catch (error) {
     // Gone already, with or without its stream, is what was wanted.
     if (!(error instanceof JetStreamError && error.code === 404)) throw error;
+    return false;
   }
 }

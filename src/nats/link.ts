@@ -3,6 +3,7 @@
  * and turns the driver's errors into ours. It must not know streams.
  */
 import {
+  createInbox,
   type Msg,
   type NatsConnection,
   PermissionViolationError,
@@ -48,6 +49,8 @@ export interface Link {
   readonly payloadBytesMax: number;
   readonly reconnects: number;
   listen(events: LinkEvents): () => void;
+  /** A subject of its own for answers, under the prefix that the driver was given: permissions may allow no other. */
+  newInbox(): string;
   /** Resolves when connected; rejects with `log-unavailable` after `waitMs`. */
   connected(waitMs: number, signal?: AbortSignal): Promise<void>;
   /** One request, one answer. Rejects with `log-unavailable` when nobody answers in time. */
@@ -132,6 +135,7 @@ export async function createLink(options: LinkOptions): Promise<Link> {
     get reconnects() {
       return reconnects;
     },
+    newInbox: () => createInbox(options.driver?.inboxPrefix),
     listen(events) {
       listeners.add(events);
       return () => listeners.delete(events);

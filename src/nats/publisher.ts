@@ -6,7 +6,7 @@
  * remembers ids. What may have been stored without our knowing is reported as `outcome-unknown`, never as failure. Writes
  * of one subject that are under way together may be stored in either order: await the first to be sure.
  */
-import { createInbox, type Msg } from '@nats-io/nats-core';
+import type { Msg } from '@nats-io/nats-core';
 import { type Clock, every, type Timer } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
@@ -77,7 +77,7 @@ export function createPublisher(
   random: Random,
   limits: PublisherLimits = defaultPublisherLimits,
 ): Publisher {
-  const replyPrefix = `${createInbox()}.`;
+  const replyPrefix = `${link.newInbox()}.`;
   const idPrefix = `${random.hex(8)}.`;
   const counters = { acknowledged: 0, retried: 0, unknown: 0, failed: 0 };
   const window = createWriteWindow({ limits, clock, isConnected: () => link.isConnected, transmit });
@@ -170,18 +170,18 @@ export function createPublisher(
     window.unblock(pending.lane);
     if (answer.kind === 'stored') {
       settle(pending, { position: answer.position, isDuplicate: answer.isDuplicate });
-    } else if (answer.kind === 'refused') {
-      settle(pending, new SluiceError(answer.code, `${pending.subject}: ${answer.reason}`));
-    } else if (mayBeStored(pending) || pending.isNamed) {
+    } else if (mayBeStored(pending) || (answer.kind === 'conflict' && pending.isNamed)) {
       // An earlier attempt, or an earlier call with this id, may have been stored, and then it is this very write that
-      // stands in the way: a server without replicas compares positions before it looks for the id.
+      // stands in the way: servers look at positions and limits before they look for the id.
       window.check(pending);
       void findOutcome(pending, answer.reason).then((outcome) => {
         settle(pending, outcome);
         window.drain();
       });
-    } else {
+    } else if (answer.kind === 'conflict') {
       settle(pending, conflictOf(pending, answer.reason));
+    } else {
+      settle(pending, new SluiceError(answer.code, `${pending.subject}: ${answer.reason}`));
     }
   }
 

@@ -10,7 +10,7 @@
  * after the pull. (The n-th itself can overtake a message that was stored just before it.) Times are counted from our own
  * sending, so what a stalled network delivers late proves nothing new.
  */
-import { createInbox, type Msg, nuid } from '@nats-io/nats-core';
+import { type Msg, nuid } from '@nats-io/nats-core';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../errors.ts';
 import { headerText, readField } from '../events/header.ts';
@@ -80,7 +80,7 @@ export async function openReader(options: ReaderOptions, from: Position, events:
   const createdAtMs = clock.monotonic();
   const consumer = await createConsumer(options, from);
 
-  const inbox = createInbox();
+  const inbox = link.newInbox();
   const delivery: Delivery = { position: 0, ordinal: 0, atMs: 0, pending: 0 };
   const pulls = new Map<string, Pull>();
   let pullCount = 0;
@@ -241,7 +241,7 @@ async function createConsumer(
     return await callApi<ConsumerCreated>(link, `$JS.API.CONSUMER.CREATE.${stream}.${name}`, request, limits.requestMs);
   } catch (error) {
     // No answer is not "no consumer".
-    if (!(error instanceof JetStreamError)) void cleanup.remove(name, 0);
+    if (!(error instanceof JetStreamError)) cleanup.removeUncertain(name);
     throw error;
   }
 }

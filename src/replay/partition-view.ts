@@ -70,6 +70,13 @@ export interface PartitionView extends Lifecycle {
   /** The entry from memory, what is ahead of the follower included. Synchronous. */
   read(key: string): Entry | undefined;
   peek(key: string): Entry | undefined;
+  /**
+   * False while messages are missing that others have replaced, and those have not arrived yet: a key may then be older than
+   * the follower's position, or absent, though it never was. It lasts from a gap in the positions until nothing is pending.
+   */
+  readonly isWhole: boolean;
+  /** Every key is at least as new as this position. The follower's own while the copy is whole. */
+  readonly wholeAt: Position;
   /** True when a miss in memory proves that the log has no such entry, as far as the follower has seen it. */
   readonly isComplete: boolean;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
@@ -139,6 +146,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   /** Counts rebuilds and the end: what was asked of the log in an earlier life tells nothing about this one. */
   let life = 1;
   let isStopped = false;
+  let hasGap = false;
+  let wholeBeforeGap: Position = 0;
   let firstProblem: string | undefined;
   let sweeper: Timer | undefined;
 
@@ -149,8 +158,21 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     firstProblem ??= `${record.subject.slice(0, 200)} at ${record.position}: ${reason}`;
   }
 
+  function isWhole(): boolean {
+    if (hasGap && follower.lagEvents === 0) hasGap = false;
+    return !hasGap;
+  }
+
+  /** The log begins, or goes on, at `position`. */
+  function noteGap(position: Position): void {
+    if (position <= follower.applied + 1) return;
+    if (isWhole()) wholeBeforeGap = follower.applied;
+    hasGap = true;
+  }
+
   function apply(record: LogRecord): void {
     const { position } = record;
+    noteGap(position);
     const event = decodeBucketRecord(context, record);
     switch (event.type) {
       case 'entry.put':
@@ -210,6 +232,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
 
   /** Takes in what stands in the log at a position that the follower has not reached, or has reached by now. */
   function learn(key: string, put: EntryPut | undefined, position: Position, atMs: number): Entry | undefined {
+    fences.mark(key, position);
     if (put === undefined) store.remove(key, position);
     else store.put(put, position, atMs);
     const entry = put === undefined ? undefined : entryOf(put, position, atMs);
@@ -219,7 +242,6 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
 
   function wroteEntry(key: string, put: EntryPut | undefined, position: Position): void {
     if ((ahead.get(key)?.position ?? 0) > position) return;
-    fences.mark(key, position);
     const atMs = clock.now();
     // Until the log tells when it stored the entry, its own limit of age counts from now.
     const known = put === undefined ? put : { ...put, expiresAtMs: Math.min(put.expiresAtMs, atMs + log.maxAgeMs) };
@@ -252,12 +274,14 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     apply,
     rebuild(reason) {
       life += 1;
+      hasGap = false;
       ahead.reset();
       loader.reset();
       store.reset();
       emit({ type: 'rebuilt', position: 0, reason });
     },
     floor(first) {
+      noteGap(first);
       store.raiseFloor(first);
       ahead.raiseFloor(first);
       // The store is exact by its floor; who only hears of changes must look again.
@@ -283,7 +307,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       follower.rebuild(`the log was rolled back: position ${oldest.position} is no longer in it`);
       return;
     }
-    store.sweepExpired(sweepEntries);
+    store.sweep(sweepEntries);
     loader.settleDoubts();
   }
 
@@ -296,8 +320,14 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     get firstProblem() {
       return firstProblem;
     },
+    get isWhole() {
+      return isWhole();
+    },
+    get wholeAt() {
+      return isWhole() ? follower.applied : wholeBeforeGap;
+    },
     get isComplete() {
-      return !isStopped && follower.isReady && !store.hasEvicted && !ahead.hasUnheld;
+      return !isStopped && follower.isReady && isWhole() && !store.hasEvicted && !ahead.hasUnheld;
     },
     read(key) {
       return store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key));
@@ -317,18 +347,19 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     fence(key) {
       const fence = fences.create(key);
       const lifeThen = life;
+      const basis = Math.max(follower.applied, ahead.get(key)?.position ?? 0);
       return {
-        basis: Math.max(follower.applied, ahead.get(key)?.position ?? 0),
+        basis,
         get isBroken() {
-          return fence.newest > 0 || life !== lifeThen;
+          return fence.newest > basis || life !== lifeThen;
         },
         end: fence.end,
       };
     },
     keepLocally(key, value, fields, fence) {
       if (fence.isBroken || store.isInvalidated(fence.basis, fields.tags)) return undefined;
-      // Nothing up to what was applied by now speaks against it.
-      const basis = Math.max(fence.basis, follower.applied);
+      // Nothing that has been seen since speaks against it.
+      const basis = Math.max(fence.basis, isWhole() ? follower.applied : wholeBeforeGap);
       if (!store.putLocal({ key, value, ...fields, basis }, basis, clock.now())) return undefined;
       // What it replaces must not come back when memory limits take it away.
       if (ahead.get(key) !== undefined) ahead.learn(key, basis, store.peek(key));

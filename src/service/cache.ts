@@ -81,29 +81,31 @@ export function createCache(options: CacheOptions): CacheService {
     const { partition, access } = locate(key);
     const { view } = access;
     if (view?.follower.isReady) {
-      await satisfy(view, read);
+      const isDemanding = await satisfy(view, read);
       // While it waited, the copy may have been given up or begun anew; then it must not answer for the log.
-      if (access.view === view && view.follower.isReady) return readLocal(view, key);
+      if (access.view === view && view.follower.isReady) return readLocal(view, key, isDemanding && !view.isWhole);
     }
     const answer = await options.remote?.get(partition, key, read);
     return answer ?? readFromLog(access, key, read);
   }
 
-  async function readLocal(view: PartitionView, key: string): Promise<ReadResult> {
-    let entry = view.read(key);
-    if (entry === undefined && options.onMiss === 'log' && !view.isComplete) entry = await view.load(key);
-    return { found: entry, position: Math.max(view.follower.applied, entry?.revision ?? 0) };
+  async function readLocal(view: PartitionView, key: string, mustAsk: boolean): Promise<ReadResult> {
+    const position = view.wholeAt;
+    let entry = mustAsk ? await view.load(key) : view.read(key);
+    if (!mustAsk && entry === undefined && options.onMiss === 'log' && !view.isComplete) entry = await view.load(key);
+    return { found: entry, position: Math.max(position, entry?.revision ?? 0) };
   }
 
-  /** Waits until the copy is as new as the reader demands; all its demands share one bound. */
-  async function satisfy(view: PartitionView, read: ReadOptions): Promise<void> {
+  /** Waits until the copy is as new as the reader demands; all its demands share one bound. False when there are none. */
+  async function satisfy(view: PartitionView, read: ReadOptions): Promise<boolean> {
     const { consistency, minPosition, maxStalenessMs, signal } = read;
-    if (consistency === undefined && minPosition === undefined && maxStalenessMs === undefined) return;
+    if (consistency === undefined && minPosition === undefined && maxStalenessMs === undefined) return false;
     const endsAtMs = clock.monotonic() + (read.waitMs ?? options.waitMs);
     const wait = (): WaitOptions => ({ waitMs: Math.max(0, endsAtMs - clock.monotonic()), signal });
     if (minPosition !== undefined) await view.follower.reached(minPosition, wait());
     if (consistency === 'latest') await view.follower.latest(wait());
     if (maxStalenessMs !== undefined) await view.follower.fresh(maxStalenessMs, wait());
+    return true;
   }
 
   /** The log's leader knows every acknowledged write, so its answer meets any demand that it can meet at all. */
@@ -205,7 +207,11 @@ export function createCache(options: CacheOptions): CacheService {
     try {
       const { position } = await log.append(encodeTagInvalidation(subjects, tag, origin), appendOptions(write));
       view?.wrote({ type: 'tag.invalidated', tag }, position);
-      inBackground(access, removeEntries(access, invalid?.entries ?? []));
+      const found = invalid?.entries ?? [];
+      inBackground(
+        access,
+        removeEntries(access, found, (key, ifRevision) => remove(key, { ifRevision })),
+      );
       return position;
     } finally {
       invalid?.end();

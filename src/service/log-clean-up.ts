@@ -1,10 +1,11 @@
 /**
- * After a clear or a tag invalidation, what became void is removed from the stream too, so that other KV clients see the same
- * and the log does not keep it. It is done in the background and may fail: every copy obeys the invalidation itself.
+ * After a clear or a tag invalidation, what became void leaves the stream too, so that other KV clients see the same and the
+ * log does not keep it. It is done in the background and may fail: every copy obeys the invalidation itself.
  *
- * Only ever what is known to be void is removed, message by message or below a clear; never "the key".
+ * A message may only be purged if an event above it makes void all that stood below it, as a clear does. An entry that a tag
+ * has ended is deleted by an event instead: a copy that is behind may hold what that entry had replaced, without the tag.
  */
-import { encodeKey } from '../events/key.ts';
+import { isSluiceError } from '../errors.ts';
 import type { Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
 import type { Log } from '../log/log.ts';
@@ -15,23 +16,33 @@ export interface CleanUpTarget {
   readonly subjects: BucketSubjects;
 }
 
-const purgesAtOnce = 4;
+/** Deletes a key if it still has the revision. */
+export type DeleteRevision = (key: string, revision: Position) => Promise<unknown>;
+
+const deletesAtOnce = 64;
 
 /** Every entry below a clear is void. */
 export async function removeCleared({ log, subjects }: CleanUpTarget, position: Position): Promise<void> {
   await log.purge({ subject: `${subjects.keyPrefix}>`, below: position });
 }
 
-/** Removes the very messages of these entries; what came after them stays. */
+/** Deletes these entries where the log can compare safely; what came after them stays. */
 export async function removeEntries(
-  { log, subjects }: CleanUpTarget,
+  { log }: CleanUpTarget,
   entries: readonly Pick<Entry, 'key' | 'revision' | 'isLocal'>[],
+  deleteRevision: DeleteRevision,
 ): Promise<void> {
+  if (!log.isCompareAndSetSafe) return;
   const queue = entries.filter((entry) => !entry.isLocal);
   const worker = async (): Promise<void> => {
     for (let entry = queue.pop(); entry !== undefined; entry = queue.pop()) {
-      await log.purge({ subject: subjects.keyPrefix + encodeKey(entry.key).token, below: entry.revision + 1 });
+      try {
+        await deleteRevision(entry.key, entry.revision);
+      } catch (error) {
+        // Something newer stands there already.
+        if (!isSluiceError(error, 'position-conflict')) throw error;
+      }
     }
   };
-  await Promise.all(Array.from({ length: purgesAtOnce }, worker));
+  await Promise.all(Array.from({ length: Math.min(deletesAtOnce, queue.length) }, worker));
 }

@@ -56,16 +56,16 @@ export interface EntryStore {
   isInvalidated(basis: Position, tags: readonly string[] | undefined): boolean;
   /** True when an entry of any store has expired by this one's clock and tolerance. */
   isExpired(entry: Entry): boolean;
-  /** Drops everything below the log's first position. */
+  /** Ends everything below the log's first position. Cheap: a log that is written to moves its floor all the time. */
   raiseFloor(first: Position): void;
-  /** Looks at up to `count` entries that expire, and removes those that have. */
-  sweepExpired(count: number): void;
+  /** Removes what has sunk below the floor, and what has expired of up to `count` entries that expire; to be called now and then. */
+  sweep(count: number): void;
   /** Forgets everything, also clears and tags, as before a replay. */
   reset(): void;
   setLimits(limits: StoreLimits): void;
   /** Valid entries in no particular order. */
   entries(): IterableIterator<Entry>;
-  /** Entries held, among them some that have expired and were not swept yet. */
+  /** Entries held, among them some that have expired or sunk and were not swept yet. */
   readonly size: number;
   readonly bytes: number;
   readonly clearedAt: Position;
@@ -76,6 +76,8 @@ export interface EntryStore {
 
 const neverCoarse = 2 ** 30;
 const unknownCoarse = -2;
+/** Handed to the library with each look, which else makes an object each time. */
+const asUsual = {};
 
 export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore {
   let limits = initial;
@@ -84,6 +86,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   let nowMs = 0;
   let nowCoarse = unknownCoarse;
   let floor = 0;
+  let sweptBelow = 0;
   let hasEvicted = false;
   let bytes = 0;
   // It is given no `max`, for it would reserve memory for so many entries at once; room is made by `makeRoom`, which knows why an
@@ -145,6 +148,15 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     if (!entry.isLocal) hasEvicted = true;
   }
 
+  function empty(): void {
+    lru.clear();
+    values.clear();
+    byTag.clear();
+    expiring.clear();
+    sweep = expiring.values();
+    bytes = 0;
+  }
+
   function makeRoom(): void {
     while (lru.size > limits.entriesMax || bytes > limits.bytesMax) {
       const [oldest] = lru.rvalues();
@@ -187,11 +199,18 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     forget(entry);
   }
 
-  /** Invariant: what was invalidated or sank below the floor is not held. Only time passes unnoticed. */
+  /** What a clear or a tag has ended is removed at once; what expires or sinks below the floor is met here or swept. */
   function validate(entry: HeldEntry | undefined): HeldEntry | undefined {
-    if (entry === undefined || !hasExpired(entry)) return entry;
-    drop(entry, 'expirations');
-    return undefined;
+    if (entry === undefined) return undefined;
+    if (entry.revision < floor && isSunk(entry)) {
+      drop(entry, 'floored');
+      return undefined;
+    }
+    if (hasExpired(entry)) {
+      drop(entry, 'expirations');
+      return undefined;
+    }
+    return entry;
   }
 
   /** Below the floor a message is no longer in the log. A local value has none; it ends with what its basis has seen. */
@@ -252,13 +271,13 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return hasEvicted;
     },
     read(key) {
-      const entry = validate(lru.get(key));
+      const entry = validate(lru.get(key, asUsual));
       if (entry === undefined) counters.misses += 1;
       else counters.hits += 1;
       return entry;
     },
     peek(key) {
-      return validate(lru.peek(key));
+      return validate(lru.peek(key, asUsual));
     },
     put(put, revision, atMs) {
       const known = lru.peek(put.key);
@@ -267,7 +286,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     },
     putLocal(put, basis, atMs) {
       const known = lru.peek(put.key);
-      return (known === undefined || known.revision <= basis) && admit(put, basis, atMs, true);
+      if (known !== undefined && known.revision > basis) return false;
+      // The log goes on having what this one hides.
+      if (known !== undefined && !known.isLocal) hasEvicted = true;
+      return admit(put, basis, atMs, true);
     },
     remove(key, revision) {
       const known = lru.peek(key);
@@ -279,8 +301,16 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     },
     clear(position) {
       if (!invalidations.clear(position)) return;
+      const survivors: HeldEntry[] = [];
+      for (const entry of lru.values()) if (entry.basis >= position) survivors.push(entry);
+      if (survivors.length === 0) {
+        // The usual case, and with a million entries far quicker than one by one.
+        counters.invalidations += lru.size;
+        empty();
+        hasEvicted = false;
+        return;
+      }
       for (const entry of held()) if (entry.basis < position) drop(entry, 'invalidations');
-      if (lru.size === 0) hasEvicted = false;
     },
     invalidateTag(tag, position) {
       if (!invalidations.invalidateTag(tag, position)) return [];
@@ -297,11 +327,12 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       if (first <= floor) return;
       floor = first;
       invalidations.forgetBelow(floor);
-      const sunk: HeldEntry[] = [];
-      for (const entry of lru.values()) if (isSunk(entry)) sunk.push(entry);
-      for (const entry of sunk) drop(entry, 'floored');
     },
-    sweepExpired(count) {
+    sweep(count) {
+      if (sweptBelow < floor) {
+        sweptBelow = floor;
+        for (const entry of held()) if (isSunk(entry)) drop(entry, 'floored');
+      }
       for (let seen = 0; seen < count; seen += 1) {
         const next = sweep.next();
         if (next.done) {
@@ -312,14 +343,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       }
     },
     reset() {
-      lru.clear();
-      values.clear();
-      byTag.clear();
-      expiring.clear();
-      sweep = expiring.values();
-      bytes = 0;
+      empty();
       invalidations.reset();
       floor = 0;
+      sweptBelow = 0;
       hasEvicted = false;
     },
     setLimits(next) {
@@ -330,7 +357,8 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       makeRoom();
     },
     *entries() {
-      for (const entry of held()) if (lru.peek(entry.key) === entry && !hasExpired(entry)) yield entry;
+      for (const entry of held())
+        if (lru.peek(entry.key) === entry && !isSunk(entry) && !hasExpired(entry)) yield entry;
     },
   };
 }

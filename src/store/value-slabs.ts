@@ -9,7 +9,7 @@
  */
 
 export interface Slab {
-  readonly bytes: Buffer;
+  readonly memory: ArrayBufferLike;
   /** Bytes handed out, and those of them still in use. */
   filled: number;
   live: number;
@@ -39,34 +39,43 @@ export const sharedValueBytesMax = 512;
 const slabBytesFirst = 1_024;
 const slabBytesMax = 16 * 1_024;
 
+/** The tenants of a slab that is not shared: there is one, and nobody asks. */
+const nobody: string[] = [];
+
 /** A copy with memory of its own: neither a slice of a receive buffer nor a piece of a shared pool. */
 export function ownSlab(value: Uint8Array): Slab {
   const bytes = Buffer.allocUnsafeSlow(value.length);
   bytes.set(value);
-  return { bytes, filled: value.length, live: value.length, keys: [], isShared: false };
+  return { memory: bytes.buffer, filled: value.length, live: value.length, keys: nobody, isShared: false };
 }
 
 /** What a tenant has before it is given a place, and the place of an empty value. */
 export const noSlab: Slab = ownSlab(new Uint8Array(0));
 
 export const valueBytesOf = ({ slab, offset, length }: Tenant): Uint8Array =>
-  new Uint8Array(slab.bytes.buffer, slab.bytes.byteOffset + offset, length);
+  new Uint8Array(slab.memory, offset, length);
 
 export function createValueSlabs(tenantOf: (key: string) => Tenant | undefined): ValueSlabs {
-  let newest = createSlab(slabBytesFirst);
+  let newestBytes = Buffer.allocUnsafeSlow(slabBytesFirst);
+  let newest = createSlab(newestBytes);
   const sparse: Slab[] = [];
 
-  function createSlab(bytes: number): Slab {
-    return { bytes: Buffer.allocUnsafeSlow(bytes), filled: 0, live: 0, keys: [], isShared: true };
+  function createSlab({ buffer }: Buffer): Slab {
+    return { memory: buffer, filled: 0, live: 0, keys: [], isShared: true };
   }
 
-  const isSparse = (slab: Slab): boolean => 2 * slab.live < slab.bytes.length;
+  function begin(bytes: number): void {
+    newestBytes = Buffer.allocUnsafeSlow(bytes);
+    newest = createSlab(newestBytes);
+  }
+
+  const isSparse = (slab: Slab): boolean => 2 * slab.live < slab.memory.byteLength;
 
   /** Makes room for `length` bytes in the newest slab. */
   function reserve(length: number): void {
-    if (newest.filled + length <= newest.bytes.length) return;
+    if (newest.filled + length <= newestBytes.length) return;
     const full = newest;
-    newest = createSlab(Math.min(slabBytesMax, 2 * full.bytes.length));
+    begin(Math.min(slabBytesMax, 2 * newestBytes.length));
     if (isSparse(full)) sparse.push(full);
   }
 
@@ -80,12 +89,13 @@ export function createValueSlabs(tenantOf: (key: string) => Tenant | undefined):
 
   function empty(slab: Slab): void {
     slab.isShared = false;
+    const bytes = Buffer.from(slab.memory);
     for (const key of slab.keys) {
       const tenant = tenantOf(key);
       if (tenant?.slab !== slab) continue;
       const from = tenant.offset;
       reserve(tenant.length);
-      slab.bytes.copy(newest.bytes, newest.filled, from, from + tenant.length);
+      bytes.copy(newestBytes, newest.filled, from, from + tenant.length);
       settle(tenant);
     }
   }
@@ -101,7 +111,7 @@ export function createValueSlabs(tenantOf: (key: string) => Tenant | undefined):
         tenant.slab = ownSlab(value);
       } else if (value.length > 0) {
         reserve(value.length);
-        newest.bytes.set(value, newest.filled);
+        newestBytes.set(value, newest.filled);
         settle(tenant);
         if (sparse.length > 0) emptySparse();
       }
@@ -113,7 +123,7 @@ export function createValueSlabs(tenantOf: (key: string) => Tenant | undefined):
       emptySparse();
     },
     clear() {
-      newest = createSlab(slabBytesFirst);
+      begin(slabBytesFirst);
     },
   };
 }

@@ -83,16 +83,30 @@ export function createMembership(options: MembershipOptions): Membership {
   let incarnation = random.hex(8);
   let sequence = 0;
   let isMember = false;
+  /** Earlier incarnations of this node: a log that tells of them again is no sign of another process. */
+  const pastLives = new Set<string>();
+  let lostSinceMs: number | undefined;
   let joining: Promise<void> | undefined;
   let ticker: Timer | undefined;
 
   const stopHearing = messenger.onPulse(hear);
-  const stopListening = control.listen(() => {
+  const stopListening = control.listen(checkOwnPlace);
+
+  /** What the log says of this node. Only a caught-up copy is asked: a replay tells of earlier lives first. */
+  function checkOwnPlace(): void {
+    if (!isMember || membership.state === 'leaving' || !control.follower.isReady) return;
     const member = control.state.members.members.get(node);
-    if (!isMember || membership.state === 'leaving' || member === undefined) return;
-    if (member.incarnation !== incarnation) replaced(member.incarnation);
-    else if (member.status === 'left') rejoin();
-  });
+    if (member?.incarnation === incarnation) {
+      lostSinceMs = undefined;
+      if (member.status === 'left') rejoin(`has left (${member.leftReason}, by ${member.leftBy})`);
+    } else if (member !== undefined && !pastLives.has(member.incarnation)) {
+      replaced(member.incarnation);
+    } else {
+      // The control log was restored to a time before this life, or is being filled again.
+      lostSinceMs ??= clock.monotonic();
+      if (clock.monotonic() - lostSinceMs > options.evictAfterMs) rejoin('is no member');
+    }
+  }
 
   /** Another process joined under this node's id. Joining again would start a war of incarnations: the newer one stays. */
   function replaced(other: string): void {
@@ -136,6 +150,7 @@ export function createMembership(options: MembershipOptions): Membership {
   }
 
   function tick(): void {
+    checkOwnPlace();
     pulse();
     const assessment = detector.assess({
       members: control.state.members.members.values(),
@@ -168,6 +183,14 @@ export function createMembership(options: MembershipOptions): Membership {
   }
 
   async function joinAs(life: string): Promise<void> {
+    for (const ended of control.state.members.ended.keys()) {
+      if (ended.startsWith(`${node}.`)) pastLives.add(ended.slice(node.length + 1));
+    }
+    const last = control.state.members.members.get(node);
+    if (last !== undefined) pastLives.add(last.incarnation);
+    pastLives.add(incarnation);
+    pastLives.delete(life);
+    lostSinceMs = undefined;
     incarnation = life;
     sequence = 0;
     await publish({
@@ -184,16 +207,12 @@ export function createMembership(options: MembershipOptions): Membership {
     pulse();
   }
 
-  function rejoin(): void {
-    const { leftReason, leftBy } = control.state.members.members.get(node) ?? {};
-    onNotice(
-      'warn',
-      `the log says that this node has left (${leftReason ?? 'replaced'}, by ${leftBy ?? 'another life'}); joining again`,
-    );
+  function rejoin(why: string): void {
+    onNotice('warn', `the log says that this node ${why}; joining again`);
     isMember = false;
     joining = joinAs(random.hex(8)).catch((error: unknown) => {
       onNotice('warn', `could not join again: ${String(error)}`);
-      clock.timer(1_000, () => membership.state !== 'leaving' && rejoin());
+      clock.timer(1_000, () => membership.state !== 'leaving' && rejoin(why));
     });
   }
 

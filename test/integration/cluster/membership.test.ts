@@ -1,6 +1,8 @@
 /** Members of a real cluster: joining, leaving, being suspected, and coming back as a new incarnation. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { declareCache, getJson, getKey, postJson, putKey } from '../../support/http-cache-client.ts';
 import { startNatsServer, type TestServer } from '../../support/nats-server.ts';
 import { type NodeProcess, startNode } from '../../support/node-process.ts';
@@ -91,6 +93,34 @@ describe('the members of a cluster', () => {
       return member?.state === 'ready' && member.incarnation !== before?.incarnation;
     });
     assert.equal((await postJson(at(0), '/v1/members/nobody/evict')).status, 404);
+  });
+
+  it('stay members when the control log is restored and replayed from its beginning', async () => {
+    await nodes[1]?.restart();
+    await nodes[1]?.ready();
+    const pid = nodes[1]?.pid;
+    const nats = await connect({ servers: server.url });
+    const manager = await jetstreamManager(nats);
+    const { config, state } = await manager.streams.info('SLUICE');
+    const events: { subject: string; data: Uint8Array }[] = [];
+    for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
+      const message = await manager.streams.getMessage('SLUICE', { seq });
+      if (message !== null) events.push({ subject: message.subject, data: message.data });
+    }
+    await manager.streams.delete('SLUICE');
+    await manager.streams.add(config);
+    for (const { subject, data } of events) await nats.request(subject, data);
+    await nats.close();
+    // A cache that is declared after the restore shows that each node has replayed it, its own earlier lives included.
+    await waitUntil('a declaration is taken', async () => (await declareCache(at(0), 'restored')).status < 300);
+    for (const index of [0, 1, 2]) {
+      await waitUntil(
+        `node ${index} knows it`,
+        async () => (await fetch(`${at(index)}/v1/caches/restored`)).status === 200,
+      );
+    }
+    assert.equal((await memberOf(0, 'node-2'))?.pid, pid);
+    await waitUntil('node-2 is ready', async () => (await memberOf(0, 'node-2'))?.state === 'ready');
   });
 
   it('rebuild a copy on request', async () => {

@@ -107,9 +107,9 @@ describe('sweeping', () => {
       store.put(putOf(`long ${index}`, 'v', { expiresAtMs: clock.now() + 100_000 }), 101 + index, 0);
     }
     await clock.advance(200);
-    store.sweepExpired(50);
+    store.sweep(50);
     assert.equal(store.counters.expirations, 25);
-    for (let round = 0; round < 10; round += 1) store.sweepExpired(50);
+    for (let round = 0; round < 10; round += 1) store.sweep(50);
     assert.equal(store.counters.expirations, 100);
     assert.equal(store.size, 100);
     assert.deepEqual(store.invalidateTag('t', 1_000), []);
@@ -120,11 +120,11 @@ describe('sweeping', () => {
     for (let round = 0; round < 20; round += 1) {
       for (let index = 0; index < 10; index += 1)
         store.put(putOf(`${round}/${index}`, 'v', { expiresAtMs: clock.now() + 50 }), 1 + round * 10 + index, 0);
-      store.sweepExpired(7);
+      store.sweep(7);
       await clock.advance(10);
     }
     await clock.advance(100);
-    for (let round = 0; round < 60; round += 1) store.sweepExpired(7);
+    for (let round = 0; round < 60; round += 1) store.sweep(7);
     assert.equal(store.size, 0);
     assert.equal(store.bytes, 0);
   });
@@ -132,7 +132,7 @@ describe('sweeping', () => {
   it('costs nothing for entries that never expire', () => {
     const { store } = setUp();
     for (let index = 0; index < 100; index += 1) store.put(putOf(`${index}`), 1 + index, 0);
-    store.sweepExpired(1_000);
+    store.sweep(1_000);
     assert.equal(store.size, 100);
   });
 });

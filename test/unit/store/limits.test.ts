@@ -116,6 +116,7 @@ describe('a store limited by bytes', () => {
           if (verb === 'clear') store.clear(position);
           if (verb === 'floor') store.raiseFloor(position - 3);
           if (verb === 'limits') store.setLimits({ entriesMax: 1 + (size % 5), bytesMax: 3_000 + size });
+          store.sweep(0);
           const counted = [...store.entries()].reduce((sum, entry) => sum + entry.bytes, 0);
           assert.equal(store.bytes, counted);
         }

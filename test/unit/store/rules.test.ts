@@ -34,7 +34,7 @@ describe('the apply rule', () => {
     assert.equal(entry.atMs, 2_000);
     await clock.advance(100);
     assert.equal(store.read('a'), undefined);
-    store.sweepExpired(10);
+    store.sweep(10);
     assert.equal(store.size, 0);
   });
 
@@ -153,6 +153,10 @@ describe('the floor', () => {
     for (let position = 1; position <= 5; position += 1) store.put(putOf(`k${position}`), position, 0);
     store.raiseFloor(4);
     assert.deepEqual(keysOf(store), ['k4', 'k5']);
+    assert.equal(store.read('k1'), undefined);
+    assert.equal(store.peek('k2'), undefined);
+    store.sweep(0);
+    assert.equal(store.size, 2);
     assert.equal(store.counters.floored, 3);
     assert.equal(store.put(putOf('late'), 3, 0), false);
     store.raiseFloor(2);
@@ -228,7 +232,7 @@ describe('a value that only this process has', () => {
     store.raiseFloor(11);
     assert.deepEqual(keysOf(store), ['c']);
     store.raiseFloor(12);
-    assert.equal(store.size, 0);
+    assert.deepEqual(keysOf(store), []);
   });
 });
 

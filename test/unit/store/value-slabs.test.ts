@@ -49,7 +49,7 @@ const valueFor = (slot: number, round: number, length: number): Uint8Array =>
 function memoryOf(house: House): { held: number; live: number } {
   const slabs = new Set<Slab>([...house.tenants.values()].map((tenant) => tenant.slab));
   return {
-    held: [...slabs].reduce((sum, slab) => sum + slab.bytes.length, 0),
+    held: [...slabs].reduce((sum, slab) => sum + slab.memory.byteLength, 0),
     live: [...house.tenants.values()].reduce((sum, tenant) => sum + tenant.length, 0),
   };
 }

@@ -5,7 +5,7 @@
 import { createInbox } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import type { CreateSide } from '../side.ts';
-import { type ReplaySetup, replayCache } from './replay-load.ts';
+import { type ReplaySetup, replayCache } from './load.ts';
 
 const stream = `KV_${replayCache}`;
 const prefixLength = `$KV.${replayCache}.`.length;

@@ -1,7 +1,7 @@
 /** Acknowledged puts through the library. The process holds a copy, so it also receives and applies what it wrote. */
 import { bytes, connect } from '../../src/index.ts';
 import type { CreateSide } from '../side.ts';
-import { type PutsSetup, timePuts, windowMax } from './puts-load.ts';
+import { type PutsSetup, timePuts, windowMax } from './load.ts';
 
 export const createSide: CreateSide<PutsSetup> = async (setup) => {
   const sluice = await connect({ servers: setup.url });

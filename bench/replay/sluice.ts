@@ -1,7 +1,7 @@
 /** Replay by the library: from `open` of a cache in a new process until the copy is complete. */
 import { bytes, connect } from '../../src/index.ts';
 import type { CreateSide } from '../side.ts';
-import { type ReplaySetup, replayCache } from './replay-load.ts';
+import { type ReplaySetup, replayCache } from './load.ts';
 
 export const createSide: CreateSide<ReplaySetup> = async ({ url, events }) => {
   const sluice = await connect({ servers: url });

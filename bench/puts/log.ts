@@ -8,8 +8,8 @@ import { createNatsLog } from '../../src/nats/nats-log.ts';
 import { createPublisher } from '../../src/nats/publisher.ts';
 import { createStream } from '../../src/nats/stream-api.ts';
 import type { CreateSide } from '../side.ts';
-import { type PutsSetup, timePuts, windowMax } from './puts-load.ts';
-import { putsCluster, putsStream } from './puts-stream.ts';
+import { type PutsSetup, timePuts, windowMax } from './load.ts';
+import { putsCluster, putsStream } from './stream.ts';
 
 export const createSide: CreateSide<PutsSetup> = async (setup) => {
   const clock = systemClock;

@@ -3,8 +3,8 @@ import { jetstream } from '@nats-io/jetstream';
 import { headers } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import type { CreateSide } from '../side.ts';
-import { type PutsSetup, timePuts } from './puts-load.ts';
-import { putsStream } from './puts-stream.ts';
+import { type PutsSetup, timePuts } from './load.ts';
+import { putsStream } from './stream.ts';
 
 const inFlightMax = 256;
 

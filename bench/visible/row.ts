@@ -1,0 +1,42 @@
+/**
+ * From a put on node A until a read on node B gives it, at a steady pace: through the log, acknowledged, stored in a file and
+ * applied; against a bare publish to a bare subscriber, which is as fast as NATS carries a message from process to process.
+ */
+import { withNatsServer } from '../nats.ts';
+import { column, compare } from '../rounds.ts';
+import type { Row } from '../row.ts';
+import { type Figures, type RunningSide, withSides } from '../side.ts';
+import type { VisibleSetup } from './load.ts';
+
+const names = ['visible/sluice-writer', 'visible/sluice-reader', 'visible/bare-writer', 'visible/bare-reader'];
+
+export const visibleRow: Row = {
+  name: 'visible',
+  measure: (bench) =>
+    withNatsServer(bench.natsBinary, async (url) => {
+      const setup: VisibleSetup = { url, messages: bench.size(10_000, 200), perSecond: 2_000, valueBytes: 128 };
+      return withSides(names, setup, async ([writer, reader, bareWriter, bareReader]) => {
+        const ours: Figures[] = [];
+        const bare: Figures[] = [];
+        for (let round = 0; round <= bench.rounds; round += 1) {
+          const figures = [await exchange(writer, reader), await exchange(bareWriter, bareReader)] as const;
+          // The first round warms up.
+          if (round === 0) continue;
+          ours.push(figures[0]);
+          bare.push(figures[1]);
+        }
+        return (['p99', 'p50'] as const).map((quantile) => ({
+          what: `put on A until visible on B, ${setup.perSecond}/s, ${quantile}`,
+          unit: 'ms',
+          baselineName: 'bare publish to subscriber',
+          target: quantile === 'p99' ? { atMost: 2 } : undefined,
+          ...compare(column(ours, quantile), column(bare, quantile)),
+        }));
+      });
+    }),
+};
+
+async function exchange(writer: RunningSide | undefined, reader: RunningSide | undefined): Promise<Figures> {
+  const [figures] = await Promise.all([reader?.round(), writer?.round()]);
+  return figures ?? {};
+}

@@ -1,0 +1,20 @@
+/** Node A: puts at a steady pace through the library. */
+import { bytes, connect } from '../../src/index.ts';
+import type { CreateSide } from '../side.ts';
+import { keysInTurn, pace, stampedValue, type VisibleSetup } from './load.ts';
+
+export const visibleCache = 'visible';
+
+export const createSide: CreateSide<VisibleSetup> = async (setup) => {
+  const sluice = await connect({ servers: setup.url });
+  const cache = await sluice.open<Uint8Array>(visibleCache, { codec: bytes() });
+  return {
+    async round() {
+      const puts: Promise<unknown>[] = [];
+      await pace(setup, (index) => puts.push(cache.put(`key-${index % keysInTurn}`, stampedValue(setup.valueBytes))));
+      await Promise.all(puts);
+      return {};
+    },
+    stop: () => sluice.close(),
+  };
+};
