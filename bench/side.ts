@@ -83,9 +83,10 @@ export async function withSides<Result>(
   use: (sides: readonly RunningSide[]) => Promise<Result>,
   flags: readonly string[] = [],
 ): Promise<Result> {
-  const sides: RunningSide[] = [];
+  const started = await Promise.allSettled(names.map((name) => startSide(name, setup, flags)));
+  const sides = started.flatMap((side) => (side.status === 'fulfilled' ? [side.value] : []));
   try {
-    for (const name of names) sides.push(await startSide(name, setup, flags));
+    for (const side of started) if (side.status === 'rejected') throw side.reason;
     return await use(sides);
   } finally {
     await Promise.all(sides.map((side) => side.stop()));

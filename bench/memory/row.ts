@@ -8,36 +8,46 @@ import { type Figures, withSides } from '../side.ts';
 import { formatNumber } from '../table.ts';
 import type { MemorySetup } from './store.ts';
 
-const cases: readonly (readonly [entries: number, valueBytes: number])[] = [
-  [100_000, 128],
-  [100_000, 8_192],
-  [1_000_000, 16],
-  [1_000_000, 128],
-  [1_000_000, 512],
-  [1_000_000, 1_024],
+interface Case {
+  readonly entries: number;
+  readonly valueBytes: number;
+  /** Of few entries the engine alone can tell: what the system has given moves in steps larger than they are. */
+  readonly figure: 'resident' | 'heap';
+}
+
+const cases: readonly Case[] = [
+  { entries: 100_000, valueBytes: 128, figure: 'heap' },
+  { entries: 100_000, valueBytes: 8_192, figure: 'heap' },
+  { entries: 1_000_000, valueBytes: 16, figure: 'resident' },
+  { entries: 1_000_000, valueBytes: 128, figure: 'resident' },
+  { entries: 1_000_000, valueBytes: 512, figure: 'resident' },
+  { entries: 1_000_000, valueBytes: 1_024, figure: 'resident' },
 ];
 
 export const memoryRow: Row = {
   name: 'memory',
   async measure(bench) {
     const results: Result[] = [];
-    for (const [entries, valueBytes] of cases.slice(0, bench.size(cases.length, 1))) {
+    for (const { entries, valueBytes, figure } of cases.slice(0, bench.size(cases.length, 1))) {
       const figures = await measureOnce({ entries: bench.size(entries, 1_000), valueBytes, overwrites: 0 });
-      const { resident = Number.NaN, heap = Number.NaN, counted = Number.NaN } = figures;
-      const what = `memory beside key and value, ${formatNumber(entries)} entries of ${valueBytes} B`;
-      const line = { unit: 'B/entry', baselineName: 'counted', target: { atMost: 1 } };
-      results.push({ ...line, what: `${what}, resident`, ...compare([resident], [counted]) });
-      results.push({ ...line, what: `${what}, heap`, ...compare([heap], [counted]), target: undefined });
+      const { [figure]: taken = Number.NaN, counted = Number.NaN } = figures;
+      results.push({
+        what: `memory beside key and value, ${formatNumber(entries)} entries of ${valueBytes} B (${figure})`,
+        unit: 'B/entry',
+        baselineName: 'counted',
+        target: { atMost: 1 },
+        ...compare([taken], [counted]),
+      });
     }
     const overwrites = bench.size(10_000_000, 2_000);
     const flat = await measureOnce({ entries: bench.size(100_000, 1_000), valueBytes: 128, overwrites });
-    const { largest = Number.NaN, firstTenth = Number.NaN } = flat;
+    const { first = Number.NaN, last = Number.NaN } = flat;
     results.push({
-      what: `memory of the process during ${formatNumber(overwrites)} overwrites of 100k keys`,
+      what: `memory of the process after ${formatNumber(overwrites)} overwrites of 100k keys`,
       unit: 'MB',
-      baselineName: 'after the first tenth',
+      baselineName: 'in the first three tenths',
       target: { atMost: 1.1 },
-      ...compare([largest / 1e6], [firstTenth / 1e6]),
+      ...compare([last / 1e6], [first / 1e6]),
     });
     return results;
   },

@@ -233,7 +233,8 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
       checkAvailable();
       const doomed = [...records.values()].filter(
         (record) =>
-          (subject === undefined || record.subject === subject) && (below === undefined || record.position < below),
+          (subject === undefined || isCovered(record.subject, subject)) &&
+          (below === undefined || record.position < below),
       );
       for (const record of doomed) remove(record.position);
       return doomed.length;
@@ -266,6 +267,10 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
   };
   return log;
 }
+
+/** `a.>` covers all that begins with `a.`. */
+const isCovered = (subject: string, filter: string): boolean =>
+  filter.endsWith('.>') ? subject.startsWith(filter.slice(0, -1)) : subject === filter;
 
 // Not `slice`: a Buffer's is only a view.
 const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);

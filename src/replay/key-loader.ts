@@ -64,7 +64,7 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
         return held !== undefined || !mayBeUnheld(known?.isHeld) ? { entry: held } : undefined;
       }
       if (entry === undefined) {
-        if (position > 0) options.learn(key, undefined, position, clock.now());
+        options.learn(key, undefined, position, clock.now());
         return { entry: peek(key) };
       }
       options.onFound();

@@ -1,5 +1,5 @@
 /** One entry of a cache in memory: what the rest of the house sees of it, and how the store holds it. */
-import { noSlab, type Slab, type Tenant, valueBytesOf } from './value-slabs.ts';
+import { noSlab, type Slab, sharedValueBytesMax, type Tenant, valueBytesOf } from './value-slabs.ts';
 
 /** Place of an event in the partition's log. */
 export type Position = number;
@@ -40,10 +40,13 @@ export interface EntryPut {
 }
 
 /**
- * What an entry costs beside its key and value: the entry object, the slots of the map and of the order of use, and its share
- * of what a slab leaves unused. Measured by `bench/rows/memory.ts`; see docs/performance.md.
+ * What an entry costs beside its key and value: the entry object, its places in lru-cache and in the slab, the head of the key,
+ * and what tables that double leave unused. Measured by `npm run bench -- --only memory`; see docs/performance.md.
  */
 export const entryOverheadBytes = 400;
+
+/** What a value that is too large for a slab costs beside that: a buffer of its own, as the engine and the system keep it. */
+export const ownBufferBytes = 250;
 
 /** What a tag costs beside its text: its place in the index of tags, which is largest when no other entry carries it. */
 export const tagOverheadBytes = 200;
@@ -51,6 +54,7 @@ export const tagOverheadBytes = 200;
 /** Bytes of an entry as counted against the limit. Texts count two bytes a character, as the engine may store them. */
 export function entryBytes(key: string, valueBytes: number, tags?: readonly string[]): number {
   let bytes = valueBytes + 2 * key.length + entryOverheadBytes;
+  if (valueBytes > sharedValueBytesMax) bytes += ownBufferBytes;
   if (tags !== undefined) for (const tag of tags) bytes += 2 * tag.length + tagOverheadBytes;
   return bytes;
 }

@@ -160,6 +160,26 @@ describe('a copy is complete', () => {
     assert.equal(a.view.isComplete, true);
   });
 
+  it('not while something was replaced by what is still on its way', async () => {
+    const a = await world.process('a');
+    a.log.isReachable = false;
+    await world.stranger.put('k', 'first');
+    await world.stranger.put('x', '1');
+    await world.stranger.put('y', '1');
+    await world.stranger.put('k', 'second');
+    a.log.hold();
+    a.log.isReachable = true;
+    await world.clock.advance(3_000);
+    // The first put of k is no longer in the log, the second is on its way.
+    a.log.deliver(1);
+    assert.equal(a.view.follower.applied, 2);
+    assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [false, false, 0]);
+    a.log.deliver(1);
+    assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [false, false, 0]);
+    a.log.release();
+    assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [true, true, 4]);
+  });
+
   it('until it is stopped, and then it is empty', async () => {
     const a = await world.process('a');
     await a.put('k', 'v');
