@@ -8,7 +8,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
-import { basisOf, type Entry, type EntryPut, entryBytes, HeldEntry, type Position } from './entry.ts';
+import { basisOf, type Entry, type EntryPut, HeldEntry, type Position } from './entry.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createValueSlabs, ownSlab } from './value-slabs.ts';
 
@@ -118,11 +118,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   function keep(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): void {
-    if (known !== undefined) {
-      unindex(known);
-      values.vacate(known);
-    }
+    if (known !== undefined) unindex(known);
     lru.set(entry.key, entry);
+    // Only now: a slab that is emptied by it asks who still lives there.
+    if (known !== undefined) values.vacate(known);
     values.place(entry, value);
     index(entry);
     makeRoom();
@@ -217,30 +216,30 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   const isSunk = (entry: HeldEntry): boolean =>
     entry.revision < floor && (!entry.isLocal || entry.revision + 1 < floor);
 
-  /** Keeps what is true and has room. */
-  function admit(put: EntryPut, revision: Position, atMs: number, isLocal: boolean): boolean {
-    const known = lru.peek(put.key);
-    const entry = new HeldEntry(put, revision, atMs, coarse(put.expiresAtMs));
-    entry.isLocal = isLocal;
-    if (invalidations.isInvalidated(entry.basis, put.tags) || isSunk(entry) || hasExpired(entry)) {
+  const heldOf = (put: EntryPut, revision: Position, atMs: number): HeldEntry =>
+    new HeldEntry(put, revision, atMs, coarse(put.expiresAtMs));
+
+  /** Keeps what is true and has room; `known` is what the key has now. */
+  function admit(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): boolean {
+    if (invalidations.isInvalidated(entry.basis, entry.tags) || isSunk(entry) || hasExpired(entry)) {
       // It replaced what was there, and is not true itself.
       if (known !== undefined) forget(known);
       return false;
     }
-    if (entryBytes(put.key, put.value.length, put.tags) > limits.bytesMax) {
+    if (entry.bytes > limits.bytesMax) {
       // Never fits: the log still has it, this memory does not.
       if (known !== undefined) forget(known);
-      if (!isLocal) hasEvicted = true;
+      if (!entry.isLocal) hasEvicted = true;
       counters.evictedByBytes += 1;
       return false;
     }
-    keep(entry, put.value, known);
+    keep(entry, value, known);
     return true;
   }
 
   /** The same event again: the log's own times count, and if it says something else altogether, that is what is true. */
   function confirm(known: HeldEntry, put: EntryPut, atMs: number): boolean {
-    if (!isSameEvent(known, put)) return admit(put, known.revision, atMs, false);
+    if (!isSameEvent(known, put)) return admit(heldOf(put, known.revision, atMs), put.value, known);
     known.atMs = atMs;
     if (known.expiresAtMs !== put.expiresAtMs) {
       expiring.delete(known);
@@ -254,7 +253,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   return {
     counters,
     toEntry(put, revision, atMs) {
-      const entry = new HeldEntry(put, revision, atMs, coarse(put.expiresAtMs));
+      const entry = heldOf(put, revision, atMs);
       entry.slab = ownSlab(put.value);
       return entry;
     },
@@ -281,7 +280,9 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     },
     put(put, revision, atMs) {
       const known = lru.peek(put.key);
-      if (known === undefined || known.revision < revision) return admit(put, revision, atMs, false);
+      if (known === undefined || known.revision < revision) {
+        return admit(heldOf(put, revision, atMs), put.value, known);
+      }
       return known.revision === revision && !known.isLocal && confirm(known, put, atMs);
     },
     putLocal(put, basis, atMs) {
@@ -289,7 +290,9 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       if (known !== undefined && known.revision > basis) return false;
       // The log goes on having what this one hides.
       if (known !== undefined && !known.isLocal) hasEvicted = true;
-      return admit(put, basis, atMs, true);
+      const entry = heldOf(put, basis, atMs);
+      entry.isLocal = true;
+      return admit(entry, put.value, known);
     },
     remove(key, revision) {
       const known = lru.peek(key);
