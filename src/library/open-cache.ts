@@ -36,6 +36,7 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     return view;
   });
   const [only] = views.length === 1 ? views : [];
+  const onlyShown = only?.store.shown;
   const values = createValueReader({ codec, isFirstCodec: options.isFirstCodec, onUndecodable: warn });
   const { toValue } = values;
   /** The cache was dropped, or the connection closed: its copies are void. */
@@ -56,6 +57,31 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
 
   function checkOpen(): void {
     if (isGone || closing.aborted) throw goneError();
+  }
+
+  const shownHits = { count: 0 };
+
+  /** The quickest way to a value, kept as short as can be: each call on the way costs as much as the look into the map. */
+  function getFromOnly(key: string): Value | undefined {
+    const shown = onlyShown?.get(key);
+    if (shown === undefined) return getToShow(viewOf(key), key);
+    shownHits.count += 1;
+    return shown as Value;
+  }
+
+  function getFromMany(key: string): Value | undefined {
+    const view = viewOf(key);
+    const shown = view.store.shown.get(key);
+    if (shown === undefined) return getToShow(view, key);
+    shownHits.count += 1;
+    return shown as Value;
+  }
+
+  function getToShow(view: PartitionView, key: string): Value | undefined {
+    const entry = view.read(key);
+    const value = toValue(entry);
+    if (entry !== undefined && value !== undefined && value !== null) view.store.show(entry, value);
+    return value;
   }
 
   function entryView(entry: Entry | undefined): EntryView<Value> | undefined {
@@ -115,9 +141,13 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     });
   }
 
+  // What another codec made is not shown.
+  const getUnshown = (key: string): Value | undefined => toValue(viewOf(key).read(key));
+  const getShown = only === undefined ? getFromMany : getFromOnly;
+
   return {
     name: host.name,
-    get: (key) => toValue((only ?? viewOf(key)).read(key)),
+    get: options.isFirstCodec ? getShown : getUnshown,
     entry: (key) => entryView(viewOf(key).read(key)),
     has: (key) => toValue(viewOf(key).peek(key)) !== undefined,
     get size() {
@@ -211,7 +241,7 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
       return {
         ...loading.counters,
         undecodable: values.undecodable,
-        hits: total((view) => view.store.counters.hits),
+        hits: shownHits.count + total((view) => view.store.counters.hits),
         misses: total((view) => view.store.counters.misses),
         entries: total((view) => view.store.size),
         bytes: total((view) => view.store.bytes),

@@ -5,7 +5,7 @@
  * any other keeps its own beside them, so that no one is handed a value of another's type.
  */
 import { messageOf } from '../errors.ts';
-import { type Entry, notDecoded } from '../store/entry-store.ts';
+import type { Entry } from '../store/entry-store.ts';
 import type { Codec } from './codec.ts';
 
 export interface ValueReader<Value> {
@@ -21,43 +21,49 @@ export interface ValueReaderOptions<Value> {
   readonly onUndecodable: (message: string) => void;
 }
 
-/** Stands for the value of an entry whose bytes the codec refused. */
-const refused: unique symbol = Symbol('refused');
-
 export function createValueReader<Value>(options: ValueReaderOptions<Value>): ValueReader<Value> {
   const { codec } = options;
-  const others = new WeakMap<Entry, unknown>();
+  /** Values of entries that belong to the first codec. */
+  const others = new WeakMap<Entry, Value>();
+  /** Entries without a value: their bytes were refused, or mean undefined. */
+  const without = new WeakSet<Entry>();
   let undecodable = 0;
 
-  function decode(entry: Entry): unknown {
+  function decode(entry: Entry): Value | undefined {
+    if (without.has(entry)) return undefined;
+    let value: Value | undefined;
     try {
-      return codec.decode(entry.value);
+      value = codec.decode(entry.value);
     } catch (error) {
       undecodable += 1;
       options.onUndecodable(
         `the value of ${JSON.stringify(entry.key.slice(0, 64))} cannot be decoded: ${messageOf(error)}`,
       );
-      return refused;
     }
+    if (value === undefined) without.add(entry);
+    return value;
   }
 
-  /** Kept out of the way of a hit, which only compares. */
+  /** Kept out of the way of a hit, which only compares with undefined; anything else takes the engine several times as long. */
   function decodeFirst(entry: Entry): Value | undefined {
-    if (entry.decoded === notDecoded) entry.decoded = decode(entry);
-    return entry.decoded === refused ? undefined : (entry.decoded as Value);
+    const value = decode(entry);
+    entry.decoded = value;
+    return value;
   }
 
   function firstValueOf(entry: Entry | undefined): Value | undefined {
     if (entry === undefined) return undefined;
     const { decoded } = entry;
-    return decoded === notDecoded || decoded === refused ? decodeFirst(entry) : (decoded as Value);
+    return decoded === undefined ? decodeFirst(entry) : (decoded as Value);
   }
 
   function otherValueOf(entry: Entry | undefined): Value | undefined {
     if (entry === undefined) return undefined;
-    if (!others.has(entry)) others.set(entry, decode(entry));
-    const value = others.get(entry);
-    return value === refused ? undefined : (value as Value);
+    const known = others.get(entry);
+    if (known !== undefined) return known;
+    const value = decode(entry);
+    if (value !== undefined) others.set(entry, value);
+    return value;
   }
 
   return {

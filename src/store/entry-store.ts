@@ -3,16 +3,19 @@
  *
  * It holds the rules that make a copy true whatever the order of arrival: an event changes a key only above the
  * entry's revision; a clear or tag invalidation makes everything below it invalid, also what turns up later; nothing below
- * the log's floor is served. It must not know the log: positions are given. Values handed in are copied. Keys and order of use are lru-cache's: that
- * library is a fixed choice of the project, whatever a list of our own would gain.
+ * the log's floor is served. It must not know the log: positions are given. Values handed in are copied. Keys and order of
+ * use are lru-cache's; decoded values that need no look at their entry are shown beside it.
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
+import { createCoarseTime, neverCoarse } from './coarse-time.ts';
 import { basisOf, type Entry, type EntryPut, HeldEntry, type Position } from './entry.ts';
 import { createInvalidations } from './invalidations.ts';
+import { createShownValues, type Shown } from './shown-values.ts';
+import { createTagIndex } from './tag-index.ts';
 import { createValueSlabs, ownSlab } from './value-slabs.ts';
 
-export { type Entry, type EntryPut, entryBytes, entryOverheadBytes, notDecoded, tagOverheadBytes } from './entry.ts';
+export { type Entry, type EntryPut, entryBytes, entryOverheadBytes, tagOverheadBytes } from './entry.ts';
 
 export interface StoreLimits {
   readonly entriesMax: number;
@@ -36,7 +39,15 @@ export interface StoreCounters {
 export interface EntryStore {
   /** The entry of a key if it is valid now; counts as use. Allocates nothing. */
   read(key: string): Entry | undefined;
-  /** The same without counting, and without touching the order of use. */
+  /**
+   * Values that may be read without asking anything else, by key; what is not here may still be read. Such a hit is not counted,
+   * and is no use: values are shown only while the store is less than half full, and what is in use later is read again before
+   * anything has to go.
+   */
+  readonly shown: ReadonlyMap<string, Shown>;
+  /** Shows a value as long as its entry is valid and nothing else needs to be asked at a hit; or leaves it. */
+  show(entry: Entry, value: Shown): void;
+  /** The same as `read` without counting, and without touching the order of use. */
   peek(key: string): Entry | undefined;
   /**
    * Applies a put; false when a newer event of the key is known, the value is invalid already, or there is no room for it.
@@ -74,27 +85,26 @@ export interface EntryStore {
   readonly counters: Readonly<StoreCounters>;
 }
 
-const neverCoarse = 2 ** 30;
-const unknownCoarse = -2;
 /** Handed to the library with each look, which else makes an object each time. */
 const asUsual = {};
 
 export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore {
   let limits = initial;
-  let toleranceMs = limits.expiryToleranceMs ?? 0;
-  const madeAtMs = clock.now();
-  let nowMs = 0;
-  let nowCoarse = unknownCoarse;
+  const time = createCoarseTime(clock);
+  time.setLag(limits.expiryToleranceMs ?? 0);
   let floor = 0;
   let sweptBelow = 0;
+  let newest = 0;
   let hasEvicted = false;
+  let isCrowded = false;
   let bytes = 0;
   // It is given no `max`, for it would reserve memory for so many entries at once; room is made by `makeRoom`, which knows why an
   // entry must go.
   const lru = new LRUCache<string, HeldEntry>({ maxSize: Number.MAX_SAFE_INTEGER, sizeCalculation: () => 1 });
+  const shown = createShownValues(clock, time);
   const values = createValueSlabs((key) => lru.peek(key));
   const invalidations = createInvalidations();
-  const byTag = new Map<string, Set<HeldEntry>>();
+  const tags = createTagIndex();
   const expiring = new Set<HeldEntry>();
   let sweep = expiring.values();
   const counters: StoreCounters = {
@@ -110,15 +120,14 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   function index(entry: HeldEntry): void {
     bytes += entry.bytes;
     if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(entry);
-    for (const tag of entry.tags ?? []) {
-      const tagged = byTag.get(tag);
-      if (tagged === undefined) byTag.set(tag, new Set([entry]));
-      else tagged.add(entry);
-    }
+    tags.add(entry);
   }
 
   function keep(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): void {
-    if (known !== undefined) unindex(known);
+    if (known !== undefined) {
+      unindex(known);
+      shown.hide(known);
+    }
     lru.set(entry.key, entry);
     // Only now: a slab that is emptied by it asks who still lives there.
     if (known !== undefined) values.vacate(known);
@@ -129,6 +138,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   function forget(entry: HeldEntry): void {
     lru.delete(entry.key);
+    shown.hide(entry);
     unindex(entry);
     values.vacate(entry);
   }
@@ -149,14 +159,22 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   function empty(): void {
     lru.clear();
+    shown.hideAll();
     values.clear();
-    byTag.clear();
+    tags.clear();
     expiring.clear();
     sweep = expiring.values();
     bytes = 0;
   }
 
+  const isFilledTo = (share: number): boolean =>
+    lru.size > share * limits.entriesMax || bytes > share * limits.bytesMax;
+
   function makeRoom(): void {
+    if (!isCrowded && isFilledTo(1 / 2)) {
+      isCrowded = true;
+      shown.hideAll();
+    }
     while (lru.size > limits.entriesMax || bytes > limits.bytesMax) {
       const [oldest] = lru.rvalues();
       if (oldest === undefined) return;
@@ -167,30 +185,13 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   function unindex(entry: HeldEntry): void {
     bytes -= entry.bytes;
     if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.delete(entry);
-    for (const tag of entry.tags ?? []) {
-      const tagged = byTag.get(tag);
-      tagged?.delete(entry);
-      if (tagged?.size === 0) byTag.delete(tag);
-    }
-  }
-
-  /** A small integer, which the engine keeps in the object itself; a date in ms would be a number on the heap. */
-  const coarse = (atMs: number): number => Math.max(-1, Math.min(neverCoarse, Math.floor((atMs - madeAtMs) / 1024)));
-
-  /** Time stands still for 1 ms, or until the event loop turns, so that a burst of hits asks the clock once. */
-  function readClock(): void {
-    nowMs = clock.now() - toleranceMs;
-    nowCoarse = coarse(nowMs);
-    clock.timer(1, () => {
-      nowCoarse = unknownCoarse;
-    });
+    tags.remove(entry);
   }
 
   /** The quick check decides all but the last second of a life; only then is the date read, which would allocate a number. */
   function hasExpired(entry: HeldEntry): boolean {
     if (entry.expiresCoarse === neverCoarse) return false;
-    if (nowCoarse === unknownCoarse) readClock();
-    return entry.expiresCoarse <= nowCoarse && entry.expiresAtMs <= nowMs;
+    return entry.expiresCoarse <= time.now() && entry.expiresAtMs <= time.nowMs();
   }
 
   function drop(entry: HeldEntry, counter: 'expirations' | 'floored' | 'invalidations'): void {
@@ -217,7 +218,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     entry.revision < floor && (!entry.isLocal || entry.revision + 1 < floor);
 
   const heldOf = (put: EntryPut, revision: Position, atMs: number): HeldEntry =>
-    new HeldEntry(put, revision, atMs, coarse(put.expiresAtMs));
+    new HeldEntry(put, revision, atMs, time.toCoarse(put.expiresAtMs));
 
   /** Keeps what is true and has room; `known` is what the key has now. */
   function admit(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): boolean {
@@ -243,8 +244,9 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     known.atMs = atMs;
     if (known.expiresAtMs !== put.expiresAtMs) {
       expiring.delete(known);
+      shown.hide(known);
       known.expiresAtMs = put.expiresAtMs;
-      known.expiresCoarse = coarse(put.expiresAtMs);
+      known.expiresCoarse = time.toCoarse(put.expiresAtMs);
       if (put.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(known);
     }
     return true;
@@ -252,6 +254,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   return {
     counters,
+    shown: shown.values,
     toEntry(put, revision, atMs) {
       const entry = heldOf(put, revision, atMs);
       entry.slab = ownSlab(put.value);
@@ -275,11 +278,19 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       else counters.hits += 1;
       return entry;
     },
+    show({ key, revision }, value) {
+      if (isCrowded && isFilledTo(1 / 4)) return;
+      isCrowded = false;
+      const entry = lru.peek(key, asUsual);
+      // A local value ends by a rule of its own.
+      if (entry?.revision === revision && !entry.isLocal) shown.show(entry, value);
+    },
     peek(key) {
       return validate(lru.peek(key, asUsual));
     },
     put(put, revision, atMs) {
       const known = lru.peek(put.key);
+      if (revision > newest) newest = revision;
       if (known === undefined || known.revision < revision) {
         return admit(heldOf(put, revision, atMs), put.value, known);
       }
@@ -317,19 +328,17 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     },
     invalidateTag(tag, position) {
       if (!invalidations.invalidateTag(tag, position)) return [];
-      const invalid = [...(byTag.get(tag) ?? [])].filter((entry) => entry.basis < position);
+      const invalid = tags.carriers(tag).filter((entry) => entry.basis < position);
       for (const entry of invalid) drop(entry, 'invalidations');
       return invalid;
     },
     isInvalidated: invalidations.isInvalidated,
-    isExpired({ expiresAtMs }) {
-      if (nowCoarse === unknownCoarse) readClock();
-      return expiresAtMs <= nowMs;
-    },
+    isExpired: ({ expiresAtMs }) => expiresAtMs <= time.nowMs(),
     raiseFloor(first) {
       if (first <= floor) return;
       floor = first;
       invalidations.forgetBelow(floor);
+      shown.raiseFloor(floor, newest);
     },
     sweep(count) {
       if (sweptBelow < floor) {
@@ -348,14 +357,16 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     reset() {
       empty();
       invalidations.reset();
+      shown.reset();
+      newest = 0;
       floor = 0;
       sweptBelow = 0;
       hasEvicted = false;
     },
     setLimits(next) {
       limits = next;
-      toleranceMs = limits.expiryToleranceMs ?? 0;
-      nowCoarse = unknownCoarse;
+      time.setLag(limits.expiryToleranceMs ?? 0);
+      shown.hideAll();
       for (const entry of held()) if (entry.bytes > limits.bytesMax) evict(entry, 'evictedByBytes');
       makeRoom();
     },

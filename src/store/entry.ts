@@ -4,13 +4,10 @@ import { noSlab, type Slab, sharedValueBytesMax, type Tenant, valueBytesOf } fro
 /** Place of an event in the partition's log. */
 export type Position = number;
 
-/** Marks a value that was not decoded yet; no codec can return it. */
-export const notDecoded: unique symbol = Symbol('not decoded');
-
 export interface Entry {
   /** Position of the event that set it. */
   readonly revision: Position;
-  /** The value as the process's own codec sees it, decoded once per revision. */
+  /** The value as the process's own codec sees it, decoded once per revision; undefined: not yet. */
   decoded: unknown;
   /** A view of the store's own memory, which holds other values beside it. It stays what it is when the entry is replaced. */
   readonly value: Uint8Array;
@@ -86,7 +83,7 @@ export class HeldEntry implements Entry, Tenant {
   constructor(put: EntryPut, revision: Position, atMs: number, expiresCoarse: number) {
     this.expiresCoarse = expiresCoarse;
     this.revision = revision;
-    this.decoded = notDecoded;
+    this.decoded = undefined;
     this.key = put.key;
     this.slab = noSlab;
     this.offset = 0;

@@ -1,7 +1,7 @@
 /** Which event counts: apply rule, clear, tags, basis, floor, local values. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createEntryStore, type EntryStore, notDecoded } from '../../../src/store/entry-store.ts';
+import { createEntryStore, type EntryStore } from '../../../src/store/entry-store.ts';
 import { createFakeClock } from '../../../src/testing/fake-clock.ts';
 import { bytesOf, keysOf, putOf, valueIn } from '../../support/entries.ts';
 
@@ -43,7 +43,7 @@ describe('the apply rule', () => {
     store.put(putOf('a', 'what I wrote', { tags: ['t'] }), 5, 1_000);
     assert.ok(store.put(putOf('a', 'what is there'), 5, 2_000));
     assert.equal(valueIn(store.read('a')), 'what is there');
-    assert.equal(store.read('a')?.decoded, notDecoded);
+    assert.equal(store.read('a')?.decoded, undefined);
     assert.deepEqual(store.invalidateTag('t', 9), []);
     assert.ok(store.remove('a', 5));
     assert.equal(store.read('a'), undefined);
