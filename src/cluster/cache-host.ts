@@ -55,6 +55,8 @@ export interface CacheHost {
   stats(): PartitionStats[];
   /** Takes over settings that may change while the cache exists. */
   change(settings: CacheDeclaration): void;
+  /** The bucket that was adopted has been declared; its copies stay as they are. */
+  declare(settings: CacheDeclaration, declaredAt: Position): void;
   rebuild(reason: string): void;
   stop(): Promise<void>;
 }
@@ -69,7 +71,7 @@ const shareTolerance = 0.1;
 export function createCacheHost(options: CacheHostOptions): CacheHost {
   const { session, name, logs, read } = options;
   const { cluster, origin, clock, random, onNotice } = session.options;
-  let settings = options.settings;
+  let { kind, settings, declaredAt } = options;
   let cache: CacheService;
   const views = new Map<number, PartitionView>();
   const stopping = new Set<Promise<void>>();
@@ -141,14 +143,31 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
     void done.then(() => stopping.delete(done));
   }
 
+  function change(next: CacheDeclaration): void {
+    if (next.partitions !== settings.partitions) {
+      throw new SluiceError(
+        'settings-conflict',
+        `${name}: partitions cannot change from ${settings.partitions} to ${next.partitions}`,
+      );
+    }
+    settings = next;
+    cache = makeCache();
+    shareOut(true);
+  }
+
   cache = makeCache();
 
   return {
     name,
-    kind: options.kind,
-    declaredAt: options.declaredAt,
     partitions: slots,
     views,
+    change,
+    get kind() {
+      return kind;
+    },
+    get declaredAt() {
+      return declaredAt;
+    },
     get settings() {
       return settings;
     },
@@ -183,16 +202,10 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
           };
         });
     },
-    change(next) {
-      if (next.partitions !== settings.partitions) {
-        throw new SluiceError(
-          'settings-conflict',
-          `${name}: partitions cannot change from ${settings.partitions} to ${next.partitions}`,
-        );
-      }
-      settings = next;
-      cache = makeCache();
-      shareOut(true);
+    declare(next, position) {
+      change(next);
+      kind = 'declared';
+      declaredAt = position;
     },
     rebuild(reason) {
       for (const view of views.values()) view.follower.rebuild(reason);

@@ -38,7 +38,12 @@ export interface CacheRegistry {
   readonly hosts: ReadonlyMap<string, CacheHost>;
   /** A declared cache or an adopted bucket. Throws `cache-unknown`. */
   open(name: string): Promise<CacheHost>;
-  declare(name: string, settings: CacheDeclaration): Promise<'created' | 'changed' | 'unchanged'>;
+  /** `onlyNew`: a cache that is declared already stays as it is. */
+  declare(
+    name: string,
+    settings: CacheDeclaration,
+    options?: { readonly onlyNew?: boolean },
+  ): Promise<'created' | 'changed' | 'unchanged'>;
   drop(name: string): Promise<boolean>;
   owners(name: string): Placement;
   /** By cache: what this node serves, for its pulse. */
@@ -137,6 +142,10 @@ export function createCacheRegistry(options: CacheRegistryOptions): CacheRegistr
       ...(limits === undefined ? {} : { limits }),
     });
     hosts.set(name, host);
+    // Declarations may have come while the streams were looked for.
+    followDeclarations();
+    if (hosts.get(name) !== host)
+      throw new SluiceError('closed', `${name}: was declared anew while it was being opened; open it again`);
     host.hold(wanted(host));
     return host;
   }
@@ -182,7 +191,6 @@ export function createCacheRegistry(options: CacheRegistryOptions): CacheRegistr
     for (const [name, { settings, declaredAt }] of session.control.state.caches.caches) {
       if (hosts.get(name)?.kind === 'declared' || opening.has(name)) continue;
       if ((retryAtMs.get(name) ?? 0) > clock.monotonic()) continue;
-      if (hosts.has(name)) close(name);
       openOnce(name, () => create(name, 'declared', settings, declaredAt)).then(
         () => failures.delete(name),
         (error: unknown) => {
@@ -197,8 +205,13 @@ export function createCacheRegistry(options: CacheRegistryOptions): CacheRegistr
 
   function followDeclarations(): void {
     for (const host of [...hosts.values()]) {
-      if (host.kind === 'adopted') continue;
       const now = declared(host.name);
+      if (host.kind === 'adopted') {
+        // Streams are made before they are declared, so whoever opened it in between took it for a bucket of others.
+        if (now?.settings.partitions === 1) host.declare(now.settings, now.declaredAt);
+        else if (now !== undefined) close(host.name);
+        continue;
+      }
       // Dropped, or dropped and declared anew: the old copies are of streams that are gone.
       if (now === undefined || now.declaredAt !== host.declaredAt) close(host.name);
       else if (!areSettingsEqual(now.settings, host.settings)) host.change(now.settings);
@@ -243,9 +256,10 @@ export function createCacheRegistry(options: CacheRegistryOptions): CacheRegistr
         cache === undefined ? adopt(name) : create(name, 'declared', cache.settings, cache.declaredAt),
       );
     },
-    async declare(name, settings) {
+    async declare(name, settings, { onlyNew = false } = {}) {
       await session.control.follower.latest({ waitMs: controlWaitMs });
       const existed = declared(name) !== undefined;
+      if (existed && onlyNew) return 'unchanged';
       const { caches } = session.control.state.caches;
       if (!existed && caches.size >= options.cachesMax) {
         throw new SluiceError(

@@ -8,12 +8,14 @@ import { createCacheRegistry } from '../cluster/cache-registry.ts';
 import { createSession, type SessionOptions } from '../cluster/session.ts';
 import { builtInCacheSettings, parseCacheSettings, validateCacheName } from '../config/cache-settings.ts';
 import { isSluiceError, SluiceError } from '../errors.ts';
+import type { CacheDeclaration } from '../events/control.ts';
 import { clusterPattern, idPattern } from '../events/subjects.ts';
 import { loadCredentials } from '../nats/credentials.ts';
 import type { Codec } from './codec.ts';
 import { json } from './codec.ts';
 import type { CoherentCache } from './coherent-cache.ts';
 import { openCache } from './open-cache.ts';
+import { requireFixed, requireLimits } from './open-demands.ts';
 
 export interface ConnectOptions {
   /** Default: nats://127.0.0.1:4222 */
@@ -42,10 +44,17 @@ export interface OpenOptions<Value> {
   readonly codec?: Codec<Value>;
   /** Life of what this process writes without saying. Default: the cache's own. */
   readonly ttlMs?: number;
-  /** Memory limits of this process. Default: those of the cache's declaration. */
+  /**
+   * Memory limits of this process. Default: those of the cache's declaration. A process has one copy: who opens it again with
+   * other limits gets `settings-conflict`.
+   */
   readonly entriesMax?: number;
   readonly bytesMax?: number;
-  /** Settings for a cache that does not exist yet, or false to fail with `cache-unknown`. Default: {} */
+  /**
+   * Settings for a cache that does not exist yet, or false to fail with `cache-unknown`. Default: {}. A cache that exists
+   * stays as it is; where it differs in what cannot change (partitions, logReplicas, logBytesMax, whenFull), it is refused
+   * with `settings-conflict`.
+   */
   readonly create?: false | Readonly<Record<string, unknown>>;
   /** How long to wait for the replay. Default: 60 s */
   readonly readyWaitMs?: number;
@@ -90,6 +99,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     onNotice: options.onNotice ?? (() => undefined),
   });
   const limits = new Map<string, MemoryLimits>();
+  /** How many calls are opening a cache just now. */
+  const opening = new Map<string, number>();
   const firstCodecs = new WeakMap<CacheHost, unknown>();
   const closing = new AbortController();
   const registry = createCacheRegistry({
@@ -101,19 +112,39 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     limits: (cache) => limits.get(cache),
   });
 
-  async function findOrCreate(cache: string, create: OpenOptions<unknown>['create']): ReturnType<typeof registry.open> {
+  async function findOrCreate(cache: string, create: CacheDeclaration | undefined): Promise<CacheHost> {
     try {
       return await registry.open(cache);
     } catch (error) {
-      if (create === false || !isSluiceError(error, 'cache-unknown')) throw error;
-      await registry
-        .declare(cache, parseCacheSettings(create ?? {}, builtInCacheSettings))
-        .catch((failure: unknown) => {
-          // Another process has made it meanwhile, as it wanted it.
-          if (!isSluiceError(failure, 'settings-conflict')) throw failure;
-        });
+      if (create === undefined || !isSluiceError(error, 'cache-unknown')) throw error;
+      await registry.declare(cache, create, { onlyNew: true }).catch((failure: unknown) => {
+        // Another process has made it meanwhile, as it wanted it.
+        if (!isSluiceError(failure, 'settings-conflict')) throw failure;
+      });
       return registry.open(cache);
     }
+  }
+
+  /** The copy of a cache, with the limits of the first who opens it. */
+  async function openHost(cache: string, open: OpenOptions<unknown>): Promise<CacheHost> {
+    const create = open.create === false ? undefined : parseCacheSettings(open.create ?? {}, builtInCacheSettings);
+    const demands = open.create === false ? {} : (open.create ?? {});
+    const known = session.control.state.caches.caches.get(cache);
+    if (known !== undefined) requireFixed(cache, known.settings, create, demands);
+    const { entriesMax, bytesMax } = open;
+    if (!registry.hosts.has(cache) && !opening.has(cache)) limits.set(cache, { entriesMax, bytesMax });
+    opening.set(cache, (opening.get(cache) ?? 0) + 1);
+    let host: CacheHost;
+    try {
+      host = await findOrCreate(cache, create);
+    } finally {
+      const left = (opening.get(cache) ?? 1) - 1;
+      if (left === 0) opening.delete(cache);
+      else opening.set(cache, left);
+    }
+    requireFixed(cache, host.settings, create, demands);
+    requireLimits(host, limits.get(cache) ?? {}, open);
+    return host;
   }
 
   return {
@@ -126,8 +157,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
       validateCacheName(cache);
       for (const field of ['ttlMs', 'entriesMax', 'bytesMax', 'readyWaitMs'] as const)
         requirePositive(field, open[field]);
-      if (!registry.hosts.has(cache)) limits.set(cache, { entriesMax: open.entriesMax, bytesMax: open.bytesMax });
-      const host = await findOrCreate(cache, open.create);
+      const host = await openHost(cache, open);
       const codec = open.codec ?? json<Value>();
       if (!firstCodecs.has(host)) firstCodecs.set(host, codec);
       const opened = openCache<Value>({

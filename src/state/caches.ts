@@ -77,7 +77,8 @@ export function areSettingsEqual(one: CacheDeclaration, other: CacheDeclaration)
   return (Object.keys({ ...one, ...other }) as (keyof CacheDeclaration)[]).every((name) => one[name] === other[name]);
 }
 
-interface Conflict {
+/** A setting that would have to change and cannot; `bucket` when it is the name that is taken. */
+export interface Conflict {
   readonly field: string;
   readonly existing: string | number | null;
   readonly wanted: string | number | null;
@@ -138,7 +139,7 @@ export function decideDeclare(state: CachesState, { name, settings, by, reserved
     });
   }
   const conflict = findConflict(state, name, settings);
-  if (conflict !== undefined) throw conflictError(name, conflict);
+  if (conflict !== undefined) throw settingsConflict(name, conflict);
   if (existing === undefined && state.caches.size >= cachesMax) {
     throw new SluiceError('rate-limited', `cache: ${cachesMax} caches are declared, the limit`, {
       details: { cache: name, limit: cachesMax },
@@ -147,7 +148,7 @@ export function decideDeclare(state: CachesState, { name, settings, by, reserved
   return [{ type: 'cache.declared', cache: name, settings, ...(by === undefined ? {} : { by }) }];
 }
 
-function conflictError(cache: string, { field, existing, wanted }: Conflict): SluiceError {
+export function settingsConflict(cache: string, { field, existing, wanted }: Conflict): SluiceError {
   const message =
     field === 'bucket'
       ? `cache: the bucket ${wanted} of ${cache} belongs to the cache ${existing}`
