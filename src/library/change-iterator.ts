@@ -6,7 +6,7 @@ import { createQueue } from '../base/queue.ts';
 import { SluiceError } from '../errors.ts';
 
 export interface ChangeSource<Item> {
-  /** Calls `onItem` for each item, and `onEnd` when there will be no more. */
+  /** Calls `onItem` for each item, and `onEnd` when there will be no more, which may be at once. */
   listen(onItem: (item: Item) => void, onEnd: (error: SluiceError) => void): () => void;
   /** Ends the iteration in order. */
   readonly signal: AbortSignal;
@@ -21,10 +21,16 @@ export function iterateChanges<Item>({ listen, signal }: ChangeSource<Item>): As
   let isOver = false;
   /** Thrown once, after what was waiting has been taken. */
   let failure: SluiceError | undefined;
+  let stopListening = (): void => undefined;
 
-  const stopListening = listen(onItem, fail);
-  signal.addEventListener('abort', finish, { once: true });
-  if (signal.aborted) finish();
+  const stop = listen(onItem, fail);
+  if (failure === undefined) {
+    stopListening = stop;
+    signal.addEventListener('abort', finish, { once: true });
+    if (signal.aborted) finish();
+  } else {
+    stop();
+  }
 
   function onItem(value: Item): void {
     if (isOver || failure !== undefined) return;

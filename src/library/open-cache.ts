@@ -114,6 +114,11 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
   }
 
   function listen(onItem: (change: CacheChange<Value>) => void, onEnd: (error: SluiceError) => void): () => void {
+    // A copy that was given up tells of nothing any more, not even of its end.
+    if (isGone) {
+      onEnd(goneError());
+      return () => undefined;
+    }
     const stops = views.flatMap((view, partition) => [
       view.listen((change) => onItem(toChange(change, partition))),
       view.onStopped(() => onEnd(goneError())),

@@ -4,9 +4,9 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { Kvm } from '@nats-io/kv';
 import { connect as connectNats } from '@nats-io/transport-node';
 import { builtInCacheSettings } from '../../../src/config/cache-settings.ts';
-import { type CoherentCache, connect } from '../../../src/index.ts';
+import { type CoherentCache, connect, isSluiceError } from '../../../src/index.ts';
 import { buildBucketStream } from '../../../src/nats/stream-definitions.ts';
-import { createLibraryClients } from '../../support/library-clients.ts';
+import { consumersOf, createLibraryClients } from '../../support/library-clients.ts';
 import { findFreePorts, startNatsServer, type TestServer } from '../../support/nats-server.ts';
 import { requestJetStream } from '../../support/raw-nats.ts';
 import { refusalOf } from '../../support/refusals.ts';
@@ -214,11 +214,48 @@ describe('opening a cache', () => {
     await waitUntil('the end of the copy', () => !cache.isReady);
     assert.deepEqual([cache.get('k'), cache.size], [undefined, 0]);
     assert.match((await refusalOf('closed', cache.put('k', 2))).message, /dropped; open it again/);
+    await refusalOf('closed', cache.changes().next());
+    await refusalOf(
+      'closed',
+      cache.getOrLoad('k', () => 1),
+    );
+    await refusalOf('closed', cache.reached(1));
     await refusalOf('cache-unknown', sluice.open(cache.name, { create: false }));
     const anew = await sluice.open<number>(cache.name);
     assert.equal(anew.get('k'), undefined);
     await anew.put('k', 3);
     assert.equal(anew.get('k'), 3);
+  });
+
+  it('that is under way when the connection is closed ends, and leaves no consumer', async () => {
+    const sluice = await clients.connect();
+    const name = clients.freshName();
+    await sluice.open(name);
+    const other = await clients.connect();
+    const opening = [name, clients.freshName(), clients.freshName()].map((cache) =>
+      other.open(cache).then(
+        () => 'opened',
+        (error: unknown) => (isSluiceError(error) ? error.code : String(error)),
+      ),
+    );
+    await other.close();
+    for (const outcome of await Promise.all(opening))
+      assert.ok(['opened', 'closed', 'log-unavailable'].includes(outcome), outcome);
+    assert.equal((await consumersOf(server.port, `KV_${name}`)).length, 1);
+  });
+
+  it('is refused while the log is away, and works when it is back', async () => {
+    const { sluice, proxy } = await clients.connectThroughProxy();
+    const name = clients.freshName();
+    await proxy.refuse();
+    proxy.cut();
+    await waitUntil('the loss of the connection', () => !sluice.isConnected);
+    await refusalOf('log-unavailable', sluice.open(name));
+    await proxy.accept();
+    await waitUntil('a new connection', () => sluice.isConnected);
+    const cache = await sluice.open<number>(name);
+    await cache.put('k', 1);
+    assert.equal(cache.get('k'), 1);
   });
 
   it('that is a bucket of others works, and refuses what such a bucket has no place for', async () => {

@@ -91,4 +91,21 @@ describe('an iteration of changes', () => {
     await refusalOf('closed', second.iterator.next());
     assert.deepEqual(await second.iterator.next(), done);
   });
+
+  it('of a source that has ended already fails for who asks first', async () => {
+    let listeners = 0;
+    const iterator = iterateChanges<number>({
+      listen(_, onEnd) {
+        listeners += 1;
+        onEnd(new SluiceError('closed', 'dropped'));
+        return () => {
+          listeners -= 1;
+        };
+      },
+      signal: new AbortController().signal,
+    });
+    assert.equal(listeners, 0);
+    await refusalOf('closed', iterator.next());
+    assert.deepEqual(await iterator.next(), done);
+  });
 });
