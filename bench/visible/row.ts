@@ -4,34 +4,58 @@
  */
 import { withNatsServer } from '../nats.ts';
 import { column, compare } from '../rounds.ts';
-import type { Row } from '../row.ts';
+import type { Result, Row } from '../row.ts';
 import { type Figures, type RunningSide, withSides } from '../side.ts';
 import type { VisibleSetup } from './load.ts';
 
-const names = ['visible/sluice-writer', 'visible/sluice-reader', 'visible/bare-writer', 'visible/bare-reader'];
+const names = [
+  'visible/sluice-writer',
+  'visible/sluice-reader',
+  'visible/bare-writer',
+  'visible/bare-reader',
+  'visible/stored-writer',
+  'visible/stored-reader',
+];
 
 export const visibleRow: Row = {
   name: 'visible',
   measure: (bench) =>
     withNatsServer(bench.natsBinary, async (url) => {
       const setup: VisibleSetup = { url, messages: bench.size(10_000, 200), perSecond: 2_000, valueBytes: 128 };
-      return withSides(names, setup, async ([writer, reader, bareWriter, bareReader]) => {
+      return withSides(names, setup, async ([writer, reader, bareWriter, bareReader, storedWriter, storedReader]) => {
         const ours: Figures[] = [];
         const bare: Figures[] = [];
+        const stored: Figures[] = [];
         for (let round = 0; round <= bench.rounds; round += 1) {
-          const figures = [await exchange(writer, reader), await exchange(bareWriter, bareReader)] as const;
+          const figures = [
+            await exchange(writer, reader),
+            await exchange(bareWriter, bareReader),
+            await exchange(storedWriter, storedReader),
+          ] as const;
           // The first round warms up.
           if (round === 0) continue;
           ours.push(figures[0]);
           bare.push(figures[1]);
+          stored.push(figures[2]);
         }
-        return (['p99', 'p50'] as const).map((quantile) => ({
+        const line = (
+          quantile: 'p99' | 'p50',
+          baselineName: string,
+          base: readonly Figures[],
+          isClaim: boolean,
+        ): Result => ({
           what: `put on A until visible on B, ${setup.perSecond}/s, ${quantile}`,
           unit: 'ms',
-          baselineName: 'bare publish to subscriber',
-          target: quantile === 'p99' ? { atMost: 2 } : undefined,
-          ...compare(column(ours, quantile), column(bare, quantile)),
-        }));
+          baselineName,
+          target: isClaim ? { atMost: 2 } : undefined,
+          ...compare(column(ours, quantile), column(base, quantile)),
+        });
+        return [
+          line('p99', 'bare publish to subscriber', bare, true),
+          line('p50', 'bare publish to subscriber', bare, false),
+          line('p99', 'bare stored publish to pull', stored, false),
+          line('p50', 'bare stored publish to pull', stored, false),
+        ];
       });
     }),
 };
