@@ -29,6 +29,8 @@ export function sessionOptions(
       user: nats.user ?? undefined,
       password: nats.password ?? undefined,
       token: nats.token ?? undefined,
+      apiPrefix: nats.apiPrefix,
+      inboxPrefix: nats.inboxPrefix,
       driver: credentials,
       pingIntervalMs: nats.pingIntervalMs,
     },

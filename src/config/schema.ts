@@ -33,6 +33,10 @@ const server = text(
   new RegExp(`^((nats|tls)://)?${hostPattern}(:${portPattern})?$`),
   'host:port, nats://host:port or tls://host:port, without user and password (nats.user and nats.password are for those)',
 );
+const subject: Form<string, ''> = {
+  ...text(/^[A-Za-z0-9_$-]{1,64}(\.[A-Za-z0-9_$-]{1,64}){0,7}$/, 'a NATS subject without wildcards'),
+  type: 'subject',
+};
 const credential: Form<string | null, ''> = hidden(orNone(text(/^[^\0]{1,4096}$/, 'a text of up to 4,096 characters')));
 
 /** The settings of one cache; a declaration may give each of them, and this section gives those that it leaves out. */
@@ -150,6 +154,16 @@ const tree = {
       certFile: setting(orNone(path), null, 'Certificate that this process shows to the server, PEM.'),
       keyFile: setting(orNone(path), null, 'Private key of nats.tls.certFile, PEM.'),
     },
+    apiPrefix: setting(
+      subject,
+      '$JS.API',
+      'What the subjects of the JetStream API begin with; another where JetStream is in an account of its own (docs/security.md).',
+    ),
+    inboxPrefix: setting(
+      subject,
+      '_INBOX',
+      'What the subjects of answers begin with; permissions of the server may allow only one.',
+    ),
     connectWait: setting(duration('0', '24h'), '60s', 'Time to wait for a NATS server at start before giving up.'),
     pingInterval: setting(
       duration('100ms', '10m'),

@@ -4,6 +4,8 @@
  */
 /** A node, client or role id: one subject token that is safe in file names too. */
 export const idPattern: RegExp = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+/** What subjects may begin with: tokens without wildcards. */
+export const prefixPattern: RegExp = /^[A-Za-z0-9_$-]{1,64}(\.[A-Za-z0-9_$-]{1,64}){0,7}$/;
 export const clusterPattern: RegExp = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 /** The control stream of a cluster, for instance `SLUICE`. */

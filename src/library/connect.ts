@@ -9,7 +9,7 @@ import { createSession, type SessionOptions } from '../cluster/session.ts';
 import { builtInCacheSettings, parseCacheSettings, validateCacheName } from '../config/cache-settings.ts';
 import { isSluiceError, SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
-import { clusterPattern, idPattern } from '../events/subjects.ts';
+import { clusterPattern, idPattern, prefixPattern } from '../events/subjects.ts';
 import { loadCredentials } from '../nats/credentials.ts';
 import type { Codec } from './codec.ts';
 import { json } from './codec.ts';
@@ -28,7 +28,12 @@ export interface ConnectOptions {
   readonly password?: string;
   readonly token?: string;
   readonly credentialsFile?: string;
+  /** PEM files. An address `tls://…` demands TLS also without them. */
   readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
+  /** What the subjects of the JetStream API begin with, where it is in an account of its own. Default: $JS.API */
+  readonly apiPrefix?: string;
+  /** What the subjects of answers begin with, where the server permits only one. Default: _INBOX */
+  readonly inboxPrefix?: string;
   /** How long to try to connect. Default: 10 s */
   readonly connectWaitMs?: number;
   /** Deadline of a write with all its retries. Default: 10 s */
@@ -80,15 +85,25 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
   requirePattern('cluster', cluster, clusterPattern);
   for (const field of ['connectWaitMs', 'writeDeadlineMs'] as const) requirePositive(field, options[field]);
   const { caFile = null, certFile = null, keyFile = null } = options.tls ?? {};
+  const servers = [options.servers ?? 'nats://127.0.0.1:4222'].flat();
+  for (const server of servers) refuseUserInfo(server);
+  for (const field of ['apiPrefix', 'inboxPrefix'] as const)
+    if (options[field] !== undefined) requirePattern(field, options[field], prefixPattern);
+  const credentials = loadCredentials(
+    { servers, credentialsFile: options.credentialsFile ?? null, tls: { caFile, certFile, keyFile } },
+    clock.now(),
+  );
   const session = await createSession({
     cluster,
     origin: name,
     nats: {
-      servers: [options.servers ?? 'nats://127.0.0.1:4222'].flat(),
+      servers,
       user: options.user,
       password: options.password,
       token: options.token,
-      driver: loadCredentials({ credentialsFile: options.credentialsFile ?? null, tls: { caFile, certFile, keyFile } }),
+      apiPrefix: options.apiPrefix,
+      inboxPrefix: options.inboxPrefix,
+      driver: credentials,
     },
     connectWaitMs: options.connectWaitMs ?? 10_000,
     controlReplicas: 1,
@@ -177,6 +192,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
       await session.stop();
     },
   };
+}
+
+/** The address stands in errors and logs, so it must not hold a secret. */
+function refuseUserInfo(server: string): void {
+  if (typeof server !== 'string' || server.includes('@')) {
+    throw new SluiceError(
+      'bad-request',
+      'servers: (hidden) must be host:port, nats://host:port or tls://host:port, without user and password; the options user, password and token are for those',
+      { details: { field: 'servers' } },
+    );
+  }
 }
 
 function requirePattern(field: string, value: string, pattern: RegExp): void {

@@ -97,7 +97,7 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
 /** True when it was there; rejects when the server did not answer. */
 async function deleteConsumer(link: Link, stream: string, consumer: string, timeoutMs: number): Promise<boolean> {
   try {
-    await callApi(link, `$JS.API.CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeoutMs);
+    await callApi(link, `CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeoutMs);
     return true;
   } catch (error) {
     // Gone already, with or without its stream, is what was wanted.

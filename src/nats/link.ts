@@ -15,7 +15,9 @@ import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Clock } from '../base/clock.ts';
 import { abortedBy, createWaiters } from '../base/waiters.ts';
 import { messageOf, SluiceError } from '../errors.ts';
+import { connectRefusal, permissionRefusal } from './refusals.ts';
 import { severStaleSocket } from './wire/stale-socket.ts';
+import { probeTls } from './wire/tls-probe.ts';
 
 export interface LinkOptions {
   readonly servers: readonly string[];
@@ -24,6 +26,10 @@ export interface LinkOptions {
   readonly user?: string | undefined;
   readonly password?: string | undefined;
   readonly token?: string | undefined;
+  /** What the subjects of the JetStream API begin with. Default: $JS.API */
+  readonly apiPrefix?: string | undefined;
+  /** What the subjects begin with under which answers are received. Default: _INBOX */
+  readonly inboxPrefix?: string | undefined;
   /** Anything the driver knows: authenticator, tls … */
   readonly driver?: Partial<NodeConnectionOptions> | undefined;
   readonly pingIntervalMs?: number | undefined;
@@ -49,17 +55,22 @@ export interface Link {
   readonly payloadBytesMax: number;
   readonly reconnects: number;
   listen(events: LinkEvents): () => void;
-  /** A subject of its own for answers, under the prefix that the driver was given: permissions may allow no other. */
+  /** A subject of its own for answers, under the prefix that was given: permissions may allow no other. */
   newInbox(): string;
+  /** The subject of a call of the JetStream API: `STREAM.INFO.KV_demo` → `$JS.API.STREAM.INFO.KV_demo`. */
+  apiSubject(verb: string): string;
   /** Resolves when connected; rejects with `log-unavailable` after `waitMs`. */
   connected(waitMs: number, signal?: AbortSignal): Promise<void>;
-  /** One request, one answer. Rejects with `log-unavailable` when nobody answers in time. */
+  /** One request, one answer. Rejects with `log-unavailable` when nobody answers in time, with `unsupported` when the server does
+   *  not permit it. */
   request(subject: string, data: Uint8Array | string, timeoutMs: number): Promise<Msg>;
   close(): Promise<void>;
 }
 
 /** How long the driver may take to part with a connection that it found dead. */
 const staleGraceMs = 250;
+/** A refusal by TLS arrives at once when it comes. */
+const tlsProbeMs = 1_000;
 
 export async function createLink(options: LinkOptions): Promise<Link> {
   const { clock } = options;
@@ -135,7 +146,8 @@ export async function createLink(options: LinkOptions): Promise<Link> {
     get reconnects() {
       return reconnects;
     },
-    newInbox: () => createInbox(options.driver?.inboxPrefix),
+    newInbox: () => createInbox(options.inboxPrefix),
+    apiSubject: (verb) => `${options.apiPrefix ?? '$JS.API'}.${verb}`,
     listen(events) {
       listeners.add(events);
       return () => listeners.delete(events);
@@ -152,7 +164,9 @@ export async function createLink(options: LinkOptions): Promise<Link> {
       return new Promise((resolve, reject) => {
         const fail = (why: string, cause?: unknown): void => {
           if (!requests.delete(fail)) return;
-          reject(new SluiceError('log-unavailable', `${subject}: ${why}`, { cause }));
+          const refusal = permissionRefusal(cause);
+          const code = refusal === undefined ? 'log-unavailable' : 'unsupported';
+          reject(new SluiceError(code, `${subject}: ${refusal ?? why}`, { cause }));
         };
         requests.add(fail);
         connection.request(subject, data, { timeout: timeoutMs }).then(
@@ -183,6 +197,7 @@ async function dial(options: LinkOptions): Promise<NatsConnection> {
       ...(options.user === undefined ? {} : { user: options.user }),
       ...(options.password === undefined ? {} : { pass: options.password }),
       ...(options.token === undefined ? {} : { token: options.token }),
+      ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
       // An Error with a stack for each request halves the throughput.
       noAsyncTraces: true,
       maxReconnectAttempts: -1,
@@ -194,14 +209,20 @@ async function dial(options: LinkOptions): Promise<NatsConnection> {
       ...options.driver,
     });
   } catch (error) {
+    const cause = (await hiddenCause(options, error)) ?? error;
     throw new SluiceError(
       'log-unavailable',
-      `cannot connect to NATS at ${options.servers.join(', ')}: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
+      `cannot connect to NATS at ${options.servers.join(', ')}: ${connectRefusal(cause)}`,
+      { cause },
     );
   }
+}
+
+/** What the driver did not tell: why a server did not go on after TLS. */
+async function hiddenCause({ driver, servers, clock }: LinkOptions, error: unknown): Promise<Error | undefined> {
+  const [server] = servers;
+  if (!(error instanceof TimeoutError) || !driver?.tls || server === undefined) return undefined;
+  return probeTls(server, driver.tls, clock, tlsProbeMs);
 }
 
 /** Compares dotted versions by their numbers; a suffix such as `-beta` is ignored. */

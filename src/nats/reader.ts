@@ -126,7 +126,7 @@ export async function openReader(options: ReaderOptions, from: Position, events:
       expires: nanoseconds(limits.pullMs),
       idle_heartbeat: nanoseconds(limits.heartbeatMs),
     });
-    link.connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`, body, { reply });
+    link.connection.publish(link.apiSubject(`CONSUMER.MSG.NEXT.${stream}.${consumer.name}`), body, { reply });
   }
 
   /** Two pulls are outstanding while messages wait, so the server never waits for us; one is enough to be told of new ones. */
@@ -238,7 +238,7 @@ async function createConsumer(
     },
   };
   try {
-    return await callApi<ConsumerCreated>(link, `$JS.API.CONSUMER.CREATE.${stream}.${name}`, request, limits.requestMs);
+    return await callApi<ConsumerCreated>(link, `CONSUMER.CREATE.${stream}.${name}`, request, limits.requestMs);
   } catch (error) {
     // No answer is not "no consumer".
     if (!(error instanceof JetStreamError)) cleanup.removeUncertain(name);

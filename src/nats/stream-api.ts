@@ -62,7 +62,9 @@ export const errCodes = {
   consumerNotFound: 10014,
 } as const;
 
-export async function callApi<Answer>(link: Link, subject: string, body: unknown, timeoutMs: number): Promise<Answer> {
+/** `verb`: what follows the prefix of the API, for instance `STREAM.INFO.KV_demo`. Throws `JetStreamError` for what the API refuses. */
+export async function callApi<Answer>(link: Link, verb: string, body: unknown, timeoutMs: number): Promise<Answer> {
+  const subject = link.apiSubject(verb);
   const message = await link.request(subject, body === undefined ? '' : JSON.stringify(body), timeoutMs);
   let answer: { error?: { code?: number; err_code?: number; description?: string } };
   try {
@@ -79,7 +81,7 @@ const isErrCode = (error: unknown, errCode: number): boolean =>
 
 export async function streamInfo(link: Link, stream: string, timeoutMs: number): Promise<StreamInfo | undefined> {
   try {
-    return await callApi<StreamInfo>(link, `$JS.API.STREAM.INFO.${stream}`, undefined, timeoutMs);
+    return await callApi<StreamInfo>(link, `STREAM.INFO.${stream}`, undefined, timeoutMs);
   } catch (error) {
     if (isErrCode(error, errCodes.streamNotFound)) return undefined;
     throw error;
@@ -87,17 +89,17 @@ export async function streamInfo(link: Link, stream: string, timeoutMs: number):
 }
 
 export async function createStream(link: Link, config: StreamConfig, timeoutMs: number): Promise<StreamInfo> {
-  return callApi<StreamInfo>(link, `$JS.API.STREAM.CREATE.${config.name}`, config, timeoutMs);
+  return callApi<StreamInfo>(link, `STREAM.CREATE.${config.name}`, config, timeoutMs);
 }
 
 export async function updateStream(link: Link, config: StreamConfig, timeoutMs: number): Promise<StreamInfo> {
-  return callApi<StreamInfo>(link, `$JS.API.STREAM.UPDATE.${config.name}`, config, timeoutMs);
+  return callApi<StreamInfo>(link, `STREAM.UPDATE.${config.name}`, config, timeoutMs);
 }
 
 /** True when the stream existed. */
 export async function deleteStream(link: Link, stream: string, timeoutMs: number): Promise<boolean> {
   try {
-    await callApi(link, `$JS.API.STREAM.DELETE.${stream}`, undefined, timeoutMs);
+    await callApi(link, `STREAM.DELETE.${stream}`, undefined, timeoutMs);
     return true;
   } catch (error) {
     if (isErrCode(error, errCodes.streamNotFound)) return false;
@@ -112,7 +114,7 @@ export async function purgeStream(
   timeoutMs: number,
 ): Promise<number> {
   const body = { filter: options.subject, seq: options.below };
-  const answer = await callApi<{ purged: number }>(link, `$JS.API.STREAM.PURGE.${stream}`, body, timeoutMs);
+  const answer = await callApi<{ purged: number }>(link, `STREAM.PURGE.${stream}`, body, timeoutMs);
   return answer.purged;
 }
 
@@ -126,7 +128,7 @@ export async function latestMessage(
   try {
     const answer = await callApi<{
       message: { subject: string; seq: number; hdrs?: string; data?: string; time: string };
-    }>(link, `$JS.API.STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, timeoutMs);
+    }>(link, `STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, timeoutMs);
     const { message } = answer;
     return {
       position: message.seq,
@@ -146,7 +148,7 @@ export async function streamNames(link: Link, filter: string, timeoutMs: number)
   for (;;) {
     const page = await callApi<{ total: number; streams: string[] | null }>(
       link,
-      '$JS.API.STREAM.NAMES',
+      'STREAM.NAMES',
       { offset: names.length, ...(filter === '' ? {} : { subject: filter }) },
       timeoutMs,
     );

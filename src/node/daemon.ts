@@ -58,7 +58,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   try {
     node = loadNodeId(folder, settings.node.id, random);
     session = await createSession(
-      sessionOptions(settings, loadCredentials(settings.nats), node, { clock, random, logger }),
+      sessionOptions(settings, loadCredentials(settings.nats, clock.now()), node, { clock, random, logger }),
     );
   } catch (error) {
     lock.release();

@@ -72,7 +72,7 @@ describe('a follower on three servers', () => {
       async () => {
         const info = await callApi<{ cluster?: { leader?: string } }>(
           link,
-          `$JS.API.STREAM.INFO.${stream.config.name}`,
+          `STREAM.INFO.${stream.config.name}`,
           undefined,
           1_000,
         ).catch(() => undefined);
@@ -89,9 +89,7 @@ describe('a follower on three servers', () => {
       async () => {
         const leader = await leaderOf(link);
         if (isRight(leader)) return leader;
-        await callApi(link, `$JS.API.STREAM.LEADER.STEPDOWN.${stream.config.name}`, undefined, 2_000).catch(
-          () => undefined,
-        );
+        await callApi(link, `STREAM.LEADER.STEPDOWN.${stream.config.name}`, undefined, 2_000).catch(() => undefined);
         return undefined;
       },
       patience,
@@ -103,7 +101,7 @@ describe('a follower on three servers', () => {
   async function hostOf(link: Link, name: string): Promise<string | undefined> {
     const info = await callApi<{ cluster?: { leader?: string } }>(
       link,
-      `$JS.API.CONSUMER.INFO.${stream.config.name}.${name}`,
+      `CONSUMER.INFO.${stream.config.name}.${name}`,
       undefined,
       1_000,
     ).catch(() => undefined);

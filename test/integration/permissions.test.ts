@@ -53,8 +53,8 @@ describe('a connection with few permissions', () => {
   });
 
   async function open(user: string): Promise<Link> {
-    const driver = user === 'admin' ? {} : { inboxPrefix: `_INBOX_${user}` };
-    const link = await connectTo(server.port, { user, password: 'pw', driver });
+    const inboxPrefix = user === 'admin' ? undefined : `_INBOX_${user}`;
+    const link = await connectTo(server.port, { user, password: 'pw', inboxPrefix });
     links.push(link);
     return link;
   }

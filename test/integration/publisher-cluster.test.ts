@@ -98,7 +98,7 @@ describe('the publisher on three servers', () => {
         (
           await callApi<{ cluster?: { leader?: string } }>(
             control,
-            `$JS.API.STREAM.INFO.${stream.config.name}`,
+            `STREAM.INFO.${stream.config.name}`,
             undefined,
             1_000,
           )

@@ -191,7 +191,7 @@ describe('streams', () => {
       }
       assert.equal(JSON.stringify(await configOf(stream)), before, 'byte by byte');
       assert.equal(
-        (await callApi<{ consumers: string[] | null }>(link, `$JS.API.CONSUMER.NAMES.${stream}`, {}, 5_000)).consumers
+        (await callApi<{ consumers: string[] | null }>(link, `CONSUMER.NAMES.${stream}`, {}, 5_000)).consumers
           ?.length ?? 0,
         0,
       );

@@ -170,7 +170,7 @@ export function freshBucket(settings: StreamSettings = {}): { bucket: string; co
 }
 
 export const consumerNames = async (link: Link, stream: string): Promise<string[]> =>
-  (await callApi<{ consumers: string[] | null }>(link, `$JS.API.CONSUMER.NAMES.${stream}`, {}, 5_000)).consumers ?? [];
+  (await callApi<{ consumers: string[] | null }>(link, `CONSUMER.NAMES.${stream}`, {}, 5_000)).consumers ?? [];
 
 export async function startNatsSource(replicas: 1 | 3): Promise<LogSource> {
   const cluster = replicas === 1 ? undefined : await startNatsCluster(replicas);

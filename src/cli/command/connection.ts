@@ -110,7 +110,7 @@ export function openSession(
     warn: (_facts: unknown, message = '') => tell('warning', message),
   };
   return createSession(
-    sessionOptions(settings, loadCredentials(settings.nats), origin, {
+    sessionOptions(settings, loadCredentials(settings.nats, clock.now()), origin, {
       clock,
       random,
       logger: logger as Parameters<typeof sessionOptions>[3]['logger'],
