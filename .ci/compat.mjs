@@ -12,6 +12,7 @@ const folders = [
   'integration/publisher',
   'integration/streams',
   'integration/cluster',
+  'integration/security',
 ];
 
 for (const version of versions) {

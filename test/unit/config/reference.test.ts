@@ -82,7 +82,7 @@ describe('the files in config/', () => {
   it('are all valid, also together with the variables that the examples ask for', () => {
     const folder = join(projectRoot, 'config', 'examples');
     const names = readdirSync(folder);
-    assert.deepEqual(names.sort(), ['laptop.json', 'three-nodes.json']);
+    assert.deepEqual(names.sort(), ['laptop.json', 'secured-node.json', 'three-nodes.json']);
     const env = { SLUICE_NODE_ID: 'node-1', SLUICE_NATS_USER: 'sluice', SLUICE_NATS_PASSWORD: 'secret' };
     for (const name of names) {
       const file = join(folder, name);
