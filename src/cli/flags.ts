@@ -11,6 +11,13 @@ export interface ParsedFlags {
   readonly values: Readonly<Record<string, string>>;
 }
 
+/** A word that is no flag may be a secret, or the rest of one with a space in it. Only what looks like a name is shown. */
+function showWord(word: string, index: number): string {
+  const [, name] = /^(-*[A-Za-z][A-Za-z0-9-]{0,63})(=|$)/.exec(word) ?? [];
+  if (name === undefined || (index > 0 && !word.startsWith('-') && !word.includes('='))) return `argument ${index + 1}`;
+  return JSON.stringify(word.includes('=') ? `${name}=(hidden)` : name);
+}
+
 /** Throws `bad-request` for what is not a flag, and for a flag without a value. */
 export function parseFlags(argv: readonly string[]): ParsedFlags {
   const values: Record<string, string> = {};
@@ -25,7 +32,7 @@ export function parseFlags(argv: readonly string[]): ParsedFlags {
       if (name === undefined) {
         throw new SluiceError(
           'bad-request',
-          `${JSON.stringify(word.slice(0, 80))}: not a flag; settings are given as --name value`,
+          `${showWord(word, index)}: not a flag; settings are given as --name value`,
         );
       }
       const value = inline ?? argv[index + 1];

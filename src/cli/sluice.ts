@@ -31,10 +31,18 @@ function parse(argv: readonly string[]): ChosenCommand | undefined {
     if (error.exitCode === 0) return undefined;
     const isBare = error.code === 'commander.help';
     const message = isBare ? `a command is missing; ${programName} --help lists them` : error.message;
-    throw new SluiceError('bad-request', message.replace(/^error: /, '').replaceAll('\n', ' '));
+    throw new SluiceError(
+      'bad-request',
+      hideValues(message)
+        .replace(/^error: /, '')
+        .replaceAll('\n', ' '),
+    );
   }
   return chosen;
 }
+
+/** `unknown option '--nats-pasword=…'`: what was meant as a value may be a secret. */
+const hideValues = (message: string): string => message.replace(/'(-{0,2}[A-Za-z][\w-]*)=[\s\S]*'/, "'$1=(hidden)'");
 
 /** What stands behind `--` belongs to the command. */
 function wantsJson(argv: readonly string[]): boolean {

@@ -102,6 +102,16 @@ describe('flags of the programs without commands', () => {
     assert.throws(() => parseFlags(['start']), isBadRequest(/^"start": not a flag/));
     assert.throws(() => parseFlags(['-p', '1']), isBadRequest(/^"-p": not a flag/));
   });
+
+  it('are refused without a value being shown, which may be a secret or a part of one', () => {
+    assert.throws(() => parseFlags(['-p=geheim']), isBadRequest(/^"-p=\(hidden\)": not a flag/));
+    assert.throws(
+      () => parseFlags(['nats-password=a=geheim']),
+      isBadRequest(/^"nats-password=\(hidden\)": not a flag/),
+    );
+    assert.throws(() => parseFlags(['--nats-password', 'two', 'words']), isBadRequest(/^argument 3: not a flag/));
+    assert.throws(() => parseFlags(['ge!heim']), isBadRequest(/^argument 1: not a flag/));
+  });
 });
 
 describe('times', () => {
