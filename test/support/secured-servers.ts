@@ -27,6 +27,8 @@ export const users = [
   'demo-write',
   'other-read',
   'other-write',
+  'late-read',
+  'late-write',
 ] as const;
 export type User = (typeof users)[number];
 export const passwordOf = (user: User): string => `pw-of-${user}-4711`;
@@ -45,6 +47,8 @@ export interface SecuredServers {
   options(user: User): LibraryOptions;
   /** A connection of the driver alone, with which a user may try what the product never does. */
   connectAs(user: User): Promise<NatsConnection>;
+  /** Adds a cache as `caches/demo.conf` says, with the passwords in the file, and reloads the servers twice. */
+  addCache(name: 'late'): Promise<void>;
   /** What the servers have written to their logs. */
   logs(): string;
   stop(): Promise<void>;
@@ -98,6 +102,7 @@ export async function startSecuredServers({
     );
     const client = authority.issue('client');
     const urls = ports.map((port) => `tls://127.0.0.1:${port}`);
+    const logs = (): string => ports.map((_, index) => readFileSync(logOf(folder, index + 1), 'utf8')).join('');
     const options = (user: User): LibraryOptions => ({
       servers: urls,
       user,
@@ -112,7 +117,19 @@ export async function startSecuredServers({
       folder,
       stop,
       options,
-      logs: () => ports.map((_, index) => readFileSync(logOf(folder, index + 1), 'utf8')).join(''),
+      async addCache(name) {
+        writeCache(files.configFolder, name, (text) =>
+          text.replace(/\$SLUICE_LATE_(READ|WRITE)_PASSWORD/g, (_, right: string) =>
+            JSON.stringify(passwordOf(right === 'READ' ? 'late-read' : 'late-write')),
+          ),
+        );
+        // The first time makes the accounts, the second time what they import is found.
+        for (let round = 1; round <= 2; round += 1) {
+          for (const child of children) child.kill('SIGHUP');
+          await waitUntil('the servers reloaded', () => countOf(logs(), 'Reloaded server') === round * count);
+        }
+      },
+      logs,
       async connectAs(user) {
         const { servers, tls } = options(user);
         const driver = { ...tls, checkServerIdentity: () => undefined };
@@ -147,16 +164,21 @@ interface ConfigFiles {
 function writeFiles(folder: string, authority: Authority): ConfigFiles {
   const configFolder = join(folder, 'nats');
   cpSync(shippedFolder, configFolder, { recursive: true });
-  const demo = readFileSync(join(configFolder, 'caches', 'demo.conf'), 'utf8');
-  writeFileSync(
-    join(configFolder, 'caches', 'other.conf'),
-    demo.replaceAll('demo', 'other').replaceAll('DEMO', 'OTHER'),
-  );
-  edit(join(configFolder, 'accounts.conf'), [
-    ['include "./caches/demo.conf"', 'include "./caches/demo.conf"\n  include "./caches/other.conf"'],
-  ]);
+  writeCache(configFolder, 'other', (text) => text);
   return { folder, configFolder, authority, server: authority.issue('server') };
 }
+
+/** A second cache, made from that of the first as `caches/demo.conf` says. */
+function writeCache(configFolder: string, name: string, change: (text: string) => string): void {
+  const demo = readFileSync(join(configFolder, 'caches', 'demo.conf'), 'utf8');
+  const text = change(demo.replaceAll('demo', name).replaceAll('DEMO', name.toUpperCase()));
+  writeFileSync(join(configFolder, 'caches', `${name}.conf`), text);
+  edit(join(configFolder, 'accounts.conf'), [
+    ['include "./caches/demo.conf"', `include "./caches/demo.conf"\n  include "./caches/${name}.conf"`],
+  ]);
+}
+
+const countOf = (text: string, part: string): number => text.split(part).length - 1;
 
 /** Replaces what must be there. */
 function edit(path: string, changes: readonly (readonly [from: string, to: string])[]): void {
@@ -191,7 +213,8 @@ async function startServer(
           ['/etc/sluice/nats/route-ca.pem', authority.caFile],
         ] as const)),
   ]);
-  const passwords = Object.fromEntries(users.map((user) => [variableOf(user), passwordOf(user)]));
+  const known = users.filter((user) => !user.startsWith('late'));
+  const passwords = Object.fromEntries(known.map((user) => [variableOf(user), passwordOf(user)]));
   const portsFolder = mkdtempSync(join(folder, 'ports-'));
   const log = openSync(logOf(folder, ordinal), 'a');
   const args = ['-c', path, '--ports_file_dir', portsFolder, ...(isTraced ? ['-V'] : [])];

@@ -324,6 +324,19 @@ describe('a server with the shipped configuration', () => {
     }
   });
 
+  it('takes over a cache that is added while the server runs, and keeps it apart as well', async () => {
+    await servers.addCache('late');
+    await succeeds('operator', 'cache', 'declare', 'late');
+    await succeeds('late-write', 'put', 'late', 'k', 'v');
+    assert.equal(await succeeds('late-read', 'get', 'late', 'k'), 'v');
+    assert.equal((await sluice('late-write', 'put', 'demo', 'k', 'v')).code, 76);
+    assert.equal((await sluice('demo-write', 'put', 'late', 'k', 'v')).code, 76);
+    await waitUntil(
+      'the node serves it',
+      async () => (await (await http(0, 'GET', '/caches/late/keys/k')).text()) === 'v',
+    );
+  });
+
   it('takes nobody without a password or with a wrong one', async () => {
     for (const change of [{ SLUICE_NATS_PASSWORD: 'wrong' }, { SLUICE_NATS_USER: 'nobody' }]) {
       const env = { ...servers.env('demo-read'), ...change, SLUICE_NATS_CONNECT_WAIT: '0' };
