@@ -134,6 +134,22 @@ describe('docs/guarantees.md', () => {
   });
 });
 
+describe('docs/security.md', () => {
+  it('names tests by file and title that exist', () => {
+    const evidence = /\]\(\.\.\/(test\/[^)]+)\)((?:;? "(?:[^"\\]|\\.)+")+)/g;
+    const files = [...loadDocument('docs/security.md').matchAll(evidence)];
+    assert.ok(files.length >= 20, `${files.length} lines with tests`);
+    for (const [, file = '', list = ''] of files) {
+      const source = sourceOf(file);
+      for (const [, quoted = ''] of list.matchAll(/"((?:[^"\\]|\\.)+)"/g)) {
+        const title = quoted.replaceAll('\\"', '"');
+        const isThere = [`'${title}'`, `"${title}"`, `\`${title}\``].some((text) => source.includes(text));
+        assert.ok(isThere, `${file} has no "${title}"`);
+      }
+    }
+  });
+});
+
 describe('docs/operations.md', () => {
   it('explains every metric that a node has, and no other', () => {
     const source = sourceOf('src/node/metrics.ts');

@@ -49,6 +49,8 @@ export interface SecuredServers {
   connectAs(user: User): Promise<NatsConnection>;
   /** Adds a cache as `caches/demo.conf` says, with the passwords in the file, and reloads the servers twice. */
   addCache(name: 'late'): Promise<void>;
+  /** Kills the server of that `server_name`: `nats-1` … */
+  crash(name: string): Promise<void>;
   /** What the servers have written to their logs. */
   logs(): string;
   stop(): Promise<void>;
@@ -86,7 +88,7 @@ export async function startSecuredServers({
   const connections: NatsConnection[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(connections.map((connection) => connection.close()));
-    await Promise.all(children.map(endChild));
+    await Promise.all(children.map((child) => endChild(child)));
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   };
   try {
@@ -96,7 +98,7 @@ export async function startSecuredServers({
     const ports = await Promise.all(
       Array.from({ length: count }, async (_, index) => {
         const { child, port } = await startServer(files, { ordinal: index + 1, routes, isTraced });
-        children.push(child);
+        children[index] = child;
         return port;
       }),
     );
@@ -130,6 +132,11 @@ export async function startSecuredServers({
         }
       },
       logs,
+      async crash(name) {
+        const child = children[Number(name.slice('nats-'.length)) - 1];
+        if (child === undefined) throw new Error(`there is no server ${name}`);
+        await endChild(child, 'SIGKILL');
+      },
       async connectAs(user) {
         const { servers, tls } = options(user);
         const driver = { ...tls, checkServerIdentity: () => undefined };
@@ -247,10 +254,10 @@ function readPort(folder: string): number | undefined {
   }
 }
 
-async function endChild(child: ChildProcess): Promise<void> {
+async function endChild(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     const closed = once(child, 'close');
-    child.kill('SIGTERM');
+    child.kill(signal);
     await closed;
   }
   living.delete(child);

@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect, type Sluice } from '../../../src/index.ts';
-import { apiPrefix, type SecuredServers, startSecuredServers, type User } from '../../support/secured-servers.ts';
+import {
+  apiPrefix,
+  passwordOf,
+  type SecuredServers,
+  startSecuredServers,
+  type User,
+} from '../../support/secured-servers.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { runProgram } from '../cli/run-program.ts';
 
@@ -64,5 +70,29 @@ describe('a cluster with the shipped configuration', () => {
       await connection.request(`${apiPrefix}.STREAM.INFO.KV_demo`, '', { timeout: 5_000 });
     }
     assert.equal(await state(admin), before);
+  });
+
+  it('goes on when the server dies that leads the cache’s stream', async () => {
+    const options = servers.options('demo-write');
+    const writing = await connect(options);
+    const reading = await connect({ ...options, user: 'demo-read', password: passwordOf('demo-read') });
+    clients.push(writing, reading);
+    const writer = await writing.open<number>('demo');
+    const reader = await reading.open<number>('demo');
+    const admin = await servers.connectAs('operator');
+    const info = await admin.request('$JS.API.STREAM.INFO.KV_demo', '', { timeout: 5_000 });
+    const { cluster } = info.json<{ cluster: { leader: string } }>();
+    await servers.crash(cluster.leader);
+    let count = 0;
+    const written = await waitUntil(
+      'a write after the election',
+      () => {
+        count += 1;
+        return writer.put('after', count).catch(() => undefined);
+      },
+      60_000,
+    );
+    await reader.reached(written, { waitMs: 30_000 });
+    assert.equal(reader.get('after'), count);
   });
 });
