@@ -358,6 +358,33 @@ describe('a server with the shipped configuration', () => {
   });
 });
 
+describe('the shipped files', () => {
+  it('import into an account no more than its user may publish, so that the wall is where the door is', () => {
+    const permitted = permittedSubjects();
+    const accounts = shippedText()
+      .split(/^ {0,2}(?=[A-Z_]+ \{$)/m)
+      .slice(1);
+    assert.deepEqual(
+      accounts.map((text) => text.split(' ')[0]),
+      ['LOG', 'NODES', 'CONTROLLERS', 'DEMO_READ', 'DEMO_WRITE'],
+    );
+    for (const text of accounts) {
+      const user = /user: (\S+)/.exec(text)?.[1] ?? '';
+      const imported = [...text.matchAll(/\{ service: \{ account: \w+, subject: "([^"]+)" \}(?:, to: "([^"]+)")? \}/g)];
+      assert.equal(
+        imported.length,
+        text.split('{ service: { account').length - 1,
+        `${user}: each import is understood`,
+      );
+      for (const [, subject = '', to = subject] of imported) {
+        const isPermitted = permitted.get(user)?.some((pattern) => covers(pattern, to));
+        assert.ok(isPermitted, `${user} may not publish ${to}, which its account imports`);
+        assert.equal(to, subject.replace(/^\$JS\.API/, apiPrefix), 'only the API has another name');
+      }
+    }
+  });
+});
+
 /** The server must say so itself; silence could also be a subject where nobody happens to listen. */
 async function isRefused(connection: NatsConnection, user: User, subject: string): Promise<void> {
   await assert.rejects(
@@ -367,10 +394,24 @@ async function isRefused(connection: NatsConnection, user: User, subject: string
   );
 }
 
+const shippedText = (): string =>
+  ['accounts.conf', 'caches/demo.conf'].map((file) => readFileSync(join(shippedFolder, file), 'utf8')).join('\n');
+
+/** True when whatever the second subject stands for is in the first. */
+function covers(pattern: string, subject: string): boolean {
+  const tokens = subject.split('.');
+  const parts = pattern.split('.');
+  return (
+    parts.every((part, index) =>
+      part === '>' ? index < tokens.length : part === tokens[index] || (part === '*' && tokens[index] !== '>'),
+    ) &&
+    (parts.at(-1) === '>' || parts.length === tokens.length)
+  );
+}
+
 /** What each user may publish, as the shipped files say it. */
 function permittedSubjects(): ReadonlyMap<string, readonly string[]> {
-  const text = ['accounts.conf', 'caches/demo.conf'].map((file) => readFileSync(join(shippedFolder, file), 'utf8'));
-  const found = text.join('\n').matchAll(/user: (\S+)[\s\S]*?publish: \[([\s\S]*?)\]/g);
+  const found = shippedText().matchAll(/user: (\S+)[\s\S]*?publish: \[([\s\S]*?)\]/g);
   return new Map(
     [...found].map(([, user = '', list = '']) => {
       const lines = list.split('\n').filter((line) => !line.trim().startsWith('#'));
