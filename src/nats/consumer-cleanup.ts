@@ -17,8 +17,13 @@ export interface ConsumerCleanup {
   removeUncertain(consumer: string): void;
   /** Tries once more what is left; resolves when all are gone, or after `waitMs`. Never rejects. */
   flush(waitMs: number): Promise<void>;
-  /** Consumers that the server has not confirmed to be gone. */
-  readonly left: number;
+  /**
+   * Hands over the name of a consumer that was not found but may still come into being, because its creation was never answered.
+   * Who creates a consumer of that very name now can be sure that there will not be two.
+   */
+  reclaim(): string | undefined;
+  /** Consumers whose deletion the server has not answered. */
+  readonly unanswered: number;
 }
 
 export interface ConsumerCleanupOptions {
@@ -33,6 +38,8 @@ export interface ConsumerCleanupOptions {
 interface Doomed {
   readonly uncertainUntilMs: number;
   readonly forgetAtMs: number;
+  /** The server has said that there is none at present. */
+  isAbsent: boolean;
 }
 
 export function createConsumerCleanup(options: ConsumerCleanupOptions): ConsumerCleanup {
@@ -47,8 +54,10 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
       attempt = deleteConsumer(link, stream, consumer, requestMs)
         .then(
           (wasThere) => {
-            const { uncertainUntilMs = 0 } = doomed.get(consumer) ?? {};
-            if (wasThere || clock.monotonic() >= uncertainUntilMs) doomed.delete(consumer);
+            const one = doomed.get(consumer);
+            if (one === undefined) return;
+            one.isAbsent = true;
+            if (wasThere || clock.monotonic() >= one.uncertainUntilMs) doomed.delete(consumer);
           },
           () => undefined,
         )
@@ -60,7 +69,7 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
 
   function doom(consumer: string, uncertainMs: number): void {
     const now = clock.monotonic();
-    doomed.set(consumer, { uncertainUntilMs: now + uncertainMs, forgetAtMs: now + options.forgetMs });
+    doomed.set(consumer, { uncertainUntilMs: now + uncertainMs, forgetAtMs: now + options.forgetMs, isAbsent: false });
     retries ??= every(clock, requestMs, sweep);
   }
 
@@ -76,8 +85,17 @@ export function createConsumerCleanup(options: ConsumerCleanupOptions): Consumer
   }
 
   return {
-    get left() {
-      return doomed.size;
+    get unanswered() {
+      return [...doomed.values()].filter((one) => !one.isAbsent).length;
+    },
+    reclaim() {
+      for (const [consumer, { isAbsent }] of doomed) {
+        // A deletion that is under way would hit the new one.
+        if (!isAbsent || underWay.has(consumer)) continue;
+        doomed.delete(consumer);
+        return consumer;
+      }
+      return undefined;
     },
     async remove(consumer, waitMs) {
       doom(consumer, 0);

@@ -12,13 +12,13 @@
  */
 import { type Msg, nuid } from '@nats-io/nats-core';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, SluiceError } from '../errors.ts';
 import { headerText, readField } from '../events/header.ts';
 import type { Position } from '../events/record.ts';
 import type { LogReader, ReaderEvents } from '../log/log.ts';
 import type { ConsumerCleanup } from './consumer-cleanup.ts';
 import type { Link } from './link.ts';
-import { callApi, JetStreamError } from './stream-api.ts';
+import { callApi } from './stream-api.ts';
 import { type Delivery, parseAckSubject } from './wire/ack-subject.ts';
 import { rawHeader, rawReply, rawStatus, rawSubject } from './wire/raw-message.ts';
 
@@ -77,6 +77,9 @@ export async function openReader(options: ReaderOptions, from: Position, events:
   const { link, clock, stream, limits, cleanup, isReplicated } = options;
   // Invariant: the consumers of earlier readers are gone, or on their way, before there is another.
   await cleanup.flush(isReplicated ? flushMs : limits.requestMs);
+  if (!isReplicated && cleanup.unanswered > 0) {
+    throw new SluiceError('log-unavailable', `${stream}: the server has not confirmed that the last consumer is gone`);
+  }
   const createdAtMs = clock.monotonic();
   const consumer = await createConsumer(options, from);
 
@@ -222,7 +225,7 @@ async function createConsumer(
   { link, stream, limits, cleanup }: ReaderOptions,
   from: Position,
 ): Promise<ConsumerCreated> {
-  const name = `sluice-${nuid.next()}`;
+  const name = cleanup.reclaim() ?? `sluice-${nuid.next()}`;
   const request = {
     stream_name: stream,
     config: {
@@ -240,8 +243,8 @@ async function createConsumer(
   try {
     return await callApi<ConsumerCreated>(link, `CONSUMER.CREATE.${stream}.${name}`, request, limits.requestMs);
   } catch (error) {
-    // No answer is not "no consumer".
-    if (!(error instanceof JetStreamError)) cleanup.removeUncertain(name);
+    // No answer is not "no consumer"; a refusal may mean that there is one of this name, made by a request that came late.
+    cleanup.removeUncertain(name);
     throw error;
   }
 }
