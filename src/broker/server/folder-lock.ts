@@ -7,8 +7,8 @@
  *
  * The guard holds among processes of one machine (one process name space), not across a network file system.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Clock, pause } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import { messageOf, SluiceError } from '../../errors.ts';
@@ -48,12 +48,14 @@ export async function lockFolder(folder: string, options: FolderLockOptions): Pr
   const name = `${process.pid}-${options.random.hex(8)}.json`;
   const path = join(lockDir, name);
   const self = { pid: process.pid, identity: readProcess(process.pid)?.identity ?? '' };
-  const release = (): void => rmSync(path, { force: true });
+  const release = (): void => {
+    rmSync(path, { force: true });
+    removeIfEmpty(lockDir);
+  };
 
   for (let attempt = 1; attempt <= contendersMax; attempt += 1) {
     try {
-      mkdirSync(lockDir, { recursive: true });
-      writeClaim(path, { ...self, isHeld: false });
+      announce(path, { ...self, isHeld: false });
     } catch (error) {
       throw new SluiceError('bad-config', `cannot write to the data folder ${folder}: ${messageOf(error)}`, {
         cause: error,
@@ -100,6 +102,29 @@ function inUse(folder: string, pid: number | undefined): SluiceError {
     },
   );
 }
+
+/** Whoever leaves takes the empty folder along, perhaps between the two steps of one who comes. */
+function announce(path: string, claim: Claim): void {
+  for (let attempt = 1; ; attempt += 1) {
+    mkdirSync(dirname(path), { recursive: true });
+    try {
+      writeClaim(path, claim);
+      return;
+    } catch (error) {
+      if (!isMissing(error) || attempt === contendersMax) throw error;
+    }
+  }
+}
+
+function removeIfEmpty(lockDir: string): void {
+  try {
+    rmdirSync(lockDir);
+  } catch {
+    // Others have their claims in it, or have removed it.
+  }
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 /** By rename, so that no reader ever sees half a claim. */
 function writeClaim(path: string, claim: Claim): void {

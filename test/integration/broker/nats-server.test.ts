@@ -1,7 +1,7 @@
 /** A real nats-server under our hands: start, stop, crash, conflicts over ports and folders, orphans. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -204,6 +204,7 @@ describe('a local nats-server', () => {
     await server.start();
     await server.stop();
     const claim = { pid: 2 ** 22 + 1, identity: 'gone', isHeld: true };
+    mkdirSync(join(folder, 'lock'));
     writeFileSync(join(folder, 'lock', 'a.json'), JSON.stringify({ ...claim, child: { pid, identity } }));
     writeFileSync(join(folder, 'lock', 'b.json'), JSON.stringify({ ...claim, child: { pid, identity: 'other' } }));
     writeFileSync(join(folder, 'lock', 'c.json'), '{"pid":');
