@@ -246,7 +246,7 @@ const tree = {
     ),
   },
   limits: {
-    caches: setting(integer(1, 4096), 256, 'Caches that may be declared in the cluster.'),
+    caches: setting(integer(1, 1024), 256, 'Caches that may be declared in the cluster.'),
   },
   logging: {
     level: setting(
