@@ -2,6 +2,7 @@
  * One cache in this process: the logs of all its partitions, and copies of those it holds. Holding more or fewer is decided
  * elsewhere; here copies are started, given their share of the limits, and stopped.
  */
+import { pause } from '../base/clock.ts';
 import { SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
 import type { Position } from '../events/record.ts';
@@ -65,6 +66,8 @@ interface Slot extends PartitionAccess {
   view: PartitionView | undefined;
 }
 
+/** How long a stop waits for the clean-up of clears and tag invalidations. */
+const tidyingMs = 2_000;
 /** A share that differs by less than this is not worth rebuilding the order of use. */
 const shareTolerance = 0.1;
 
@@ -75,6 +78,7 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
   let cache: CacheService;
   const views = new Map<number, PartitionView>();
   const stopping = new Set<Promise<void>>();
+  const tidying = new Set<Promise<void>>();
   let shares = 0;
 
   const slots: Slot[] = logs.map((log, partition) => ({
@@ -94,7 +98,11 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
       onMiss: read.onMiss,
       waitMs: read.waitMs,
       tombstoneHorizonMs: read.tombstoneHorizonMs,
-      onProblem: (what, error) => onNotice('warn', `${what}: ${String(error)}`),
+      inBackground(what, work) {
+        const done = work.catch((error: unknown) => onNotice('warn', `${what}: ${String(error)}`));
+        tidying.add(done);
+        void done.then(() => tidying.delete(done));
+      },
     });
   }
 
@@ -213,6 +221,9 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
     async stop() {
       for (const [partition, slot] of slots.entries()) stopView(partition, slot);
       await Promise.all(stopping);
+      // A process that clears and ends at once would leave void messages in the log, where other KV clients see them.
+      if (tidying.size > 0 && session.link.isConnected)
+        await Promise.race([Promise.all(tidying), pause(clock, tidyingMs)]);
     },
   };
 }

@@ -63,8 +63,8 @@ export interface CacheOptions {
   /** Bound of waits for a position or for freshness. */
   readonly waitMs: number;
   readonly tombstoneHorizonMs: number;
-  /** Told of background work that failed; the change itself is in the log already. */
-  readonly onProblem?: (what: string, error: unknown) => void;
+  /** Given background work: the change itself is in the log already, and what is left to do is tidying up. */
+  readonly inBackground?: (what: string, work: Promise<void>) => void;
 }
 
 export function createCache(options: CacheOptions): CacheService {
@@ -166,7 +166,8 @@ export function createCache(options: CacheOptions): CacheService {
   }
 
   function inBackground(access: PartitionAccess, work: Promise<void>): void {
-    work.catch((error: unknown) => options.onProblem?.(`clean-up of ${access.log.name}`, error));
+    if (options.inBackground === undefined) work.catch(() => undefined);
+    else options.inBackground(`clean-up of ${access.log.name}`, work);
   }
 
   async function onAllPartitions(

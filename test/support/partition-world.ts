@@ -113,7 +113,7 @@ export function createPartitionWorld(options: Partial<MemoryLogOptions> = {}): P
       onMiss: of.onMiss ?? 'log',
       waitMs: 1_000,
       tombstoneHorizonMs: 86_400_000,
-      onProblem: (what, error) => problems.push(`${what}: ${String(error)}`),
+      inBackground: (what, work) => work.catch((error: unknown) => problems.push(`${what}: ${String(error)}`)),
     });
     const process: Process = {
       name,

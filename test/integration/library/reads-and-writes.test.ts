@@ -4,6 +4,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { isSluiceError } from '../../../src/index.ts';
 import { createLibraryClients } from '../../support/library-clients.ts';
 import { startNatsServer, type TestServer } from '../../support/nats-server.ts';
+import { requestJetStream } from '../../support/raw-nats.ts';
 import { refusalOf } from '../../support/refusals.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -201,5 +202,39 @@ describe('clearing and invalidating', () => {
     const late = (await clients.openIn<number>(1, a.name))[0];
     assert.deepEqual([...(late?.keys() ?? [])].sort(), ['blue', 'none', 'red']);
     assert.equal(await late?.latest('both'), undefined);
+  });
+});
+
+describe('a client that clears and ends at once', () => {
+  /** The header block of the newest message of a key. */
+  async function headerOf(bucket: string, key: string): Promise<string> {
+    const found = await requestJetStream(server.port, `STREAM.MSG.GET.KV_${bucket}`, {
+      last_by_subj: `$KV.${bucket}.${key}`,
+    });
+    const { hdrs } = (found?.['message'] ?? {}) as { readonly hdrs?: string };
+    return Buffer.from(hdrs ?? '', 'base64').toString();
+  }
+
+  it('has deleted what a tag invalidation ended, so that no other KV client sees it', async () => {
+    const name = clients.freshName();
+    const sluice = await clients.connect();
+    const cache = await sluice.open(name);
+    await Promise.all(Array.from({ length: 200 }, (_, index) => cache.put(`key${index}`, index, { tags: ['t'] })));
+    await cache.invalidateTags(['t']);
+    await sluice.close();
+    for (let index = 0; index < 200; index += 1)
+      assert.match(await headerOf(name, `key${index}`), /^KV-Operation: DEL\r$/m);
+  });
+
+  it('has purged what the clear ended', async () => {
+    const name = clients.freshName();
+    const sluice = await clients.connect();
+    const cache = await sluice.open(name);
+    await Promise.all(Array.from({ length: 200 }, (_, index) => cache.put(`key${index}`, index)));
+    await cache.clear();
+    await sluice.close();
+    const info = await requestJetStream(server.port, `STREAM.INFO.KV_${name}`);
+    const { messages } = (info?.['state'] ?? {}) as { readonly messages?: number };
+    assert.equal(messages, 1, 'the clear alone');
   });
 });
