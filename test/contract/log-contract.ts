@@ -305,8 +305,14 @@ export function describeLogContract(name: string, start: () => Promise<LogSource
         await log.append({ subject: subjectOf(key), fields: '', data: bytes('') });
       await log.purge({ subject: subjectOf('c') });
       await log.purge({ subject: subjectOf('d') });
-      const listening = await listen(log, 1);
-      await waitUntil('idle through the removed end', () => listening.idles.at(-1)?.through === 4);
+      // A replica may be behind with the removal, and deliver what it has not removed yet.
+      const listening = await waitUntil('a reader of the removal', async () => {
+        const opened = await listen(log, 1);
+        await waitUntil('idle through the removed end', () => opened.idles.at(-1)?.through === 4);
+        if (opened.positions().length === 2) return opened;
+        await opened.reader.close();
+        return undefined;
+      });
       assert.deepEqual(listening.positions(), [1, 2]);
       await direct.append({ subject: subjectOf('e'), fields: '', data: bytes('') });
       await waitUntil('the next one', () => listening.heard.length === 3);
