@@ -101,10 +101,28 @@ describe('the installed package', () => {
     assert.equal(await succeed(sluice, ['get', 'demo', 'greeting', '--nats', server.url], app), 'hello');
   });
 
+  it('has checkers for the tests of others', async () => {
+    const script = `
+      import assert from 'node:assert/strict';
+      import { checkHistory, createFakeClock, createHistoryRecorder, createSeededRandom, parseHistory } from 'sluice/testing';
+      const recorder = createHistoryRecorder(createFakeClock());
+      recorder.begin({ type: 'put', process: 'p', key: 'a', value: 'x' }).ok({ revision: 1 });
+      assert.deepEqual(checkHistory(recorder.history()), []);
+      recorder.begin({ type: 'read', process: 'p', key: 'a', consistency: 'latest' }).ok({ value: null });
+      assert.deepEqual(checkHistory(recorder.history()).map(({ check }) => check), ['register', 'read-your-writes']);
+      assert.throws(() => parseHistory(''));
+      console.log(createSeededRandom(1).seed);
+    `;
+    assert.equal(await succeed(process.execPath, ['--input-type=module', '--eval', script], app), '1\n');
+  });
+
   it('has types that a strict program can use', async () => {
     writeFileSync(
       join(app, 'consumer.ts'),
       `import { connect, type CoherentCache, type ErrorCode, SluiceError } from 'sluice';
+import { checkRegister, type Finding, type History } from 'sluice/testing';
+const history: History = [{ type: 'clear', process: 'p', start: 1, end: 2, outcome: 'ok' }];
+export const findings: readonly Finding[] = checkRegister(history);
 const code: ErrorCode = 'stale';
 export const error: SluiceError = new SluiceError(code, 'x');
 export async function read(): Promise<number | undefined> {
