@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly publisher?: Partial<PublisherLimits>;
   readonly follower?: Partial<FollowerLimits>;
   readonly reader?: Partial<ReaderLimits>;
+  /** How a connection is made. Default: over the network, by the driver. */
+  readonly dial?: (options: LinkOptions) => Promise<Link>;
   readonly clock: Clock;
   readonly random: Random;
   /** Progress and trouble, for a log. */
@@ -69,7 +71,8 @@ const retryMs = 500;
 export async function createSession(options: SessionOptions): Promise<Session> {
   const { cluster, clock, random, onNotice } = options;
   const untilMs = clock.monotonic() + options.connectWaitMs;
-  const link = await retried(() => createLink({ ...options.nats, name: options.origin, clock }), untilMs, options);
+  const dial = options.dial ?? createLink;
+  const link = await retried(() => dial({ ...options.nats, name: options.origin, clock }), untilMs, options);
   const publisher = createPublisher(link, clock, random, { ...defaultPublisherLimits, ...options.publisher });
   const logs = new Map<string, Promise<Log | undefined>>();
 
@@ -85,7 +88,7 @@ export async function createSession(options: SessionOptions): Promise<Session> {
   };
 
   const toLog = (info: StreamInfo): Log =>
-    createNatsLog({ link, publisher, clock, info, reader: options.reader ?? {} });
+    createNatsLog({ link, publisher, clock, random, info, reader: options.reader ?? {} });
 
   try {
     const info = await retried(

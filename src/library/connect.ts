@@ -4,8 +4,8 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import type { CacheHost, MemoryLimits } from '../cluster/cache-host.ts';
-import { createCacheRegistry } from '../cluster/cache-registry.ts';
-import { createSession, type SessionOptions } from '../cluster/session.ts';
+import { type CacheRegistry, createCacheRegistry } from '../cluster/cache-registry.ts';
+import { createSession, type Session, type SessionOptions } from '../cluster/session.ts';
 import { builtInCacheSettings, parseCacheSettings, validateCacheName } from '../config/cache-settings.ts';
 import { isSluiceError, SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
@@ -113,6 +113,14 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     random,
     onNotice: options.onNotice ?? (() => undefined),
   });
+  return createSluice(session).sluice;
+}
+
+/** The library over a session that somebody else made; `registry` is what it holds. */
+export function createSluice(
+  session: Session,
+  tombstoneHorizonMs = 24 * 3_600_000,
+): { readonly sluice: Sluice; readonly registry: CacheRegistry } {
   const limits = new Map<string, MemoryLimits>();
   /** How many calls are opening a cache just now. */
   const opening = new Map<string, number>();
@@ -122,7 +130,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     session,
     hold: 'all',
     defaults: builtInCacheSettings,
-    read: { onMiss: 'log', waitMs: 5_000, expiryToleranceMs: 0, tombstoneHorizonMs: 24 * 3_600_000 },
+    read: { onMiss: 'log', waitMs: 5_000, expiryToleranceMs: 0, tombstoneHorizonMs },
     cachesMax: 1_024,
     limits: (cache) => limits.get(cache),
   });
@@ -162,8 +170,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     return host;
   }
 
-  return {
-    name,
+  const sluice: Sluice = {
+    name: session.options.origin,
     get isConnected() {
       return session.link.isConnected;
     },
@@ -192,6 +200,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
       await session.stop();
     },
   };
+  return { sluice, registry };
 }
 
 /** The address stands in errors and logs, so it must not hold a secret. */

@@ -19,6 +19,7 @@ import { createFreshness } from './freshness.ts';
 import type { Log, LogBounds } from './log.ts';
 import { createProbe } from './probe.ts';
 import { openWatchedReader } from './watched-reader.ts';
+import { createWitnesses, type Testimony } from './witnesses.ts';
 
 /** What a follower drives. Calls are synchronous and in order; a sink never throws. */
 export interface FollowerSink {
@@ -109,12 +110,15 @@ export function createFollower(options: FollowerOptions): Follower {
   const backoff: Backoff = createBackoff({ firstMs: limits.retryFirstMs, maxMs: limits.retryMaxMs }, random);
   const freshness = createFreshness(clock);
   const probe = createProbe(clock, ask);
+  const witnesses = createWitnesses();
   const waits = createCopyWaits({ log: log.name, clock, freshness, probe, state: () => ({ applied, isReady }) });
   const stopping = new AbortController();
 
   let applied = options.applied ?? 0;
-  /** What is known of the message at `applied`; undefined when no message stands there. */
-  let lastApplied: Trace | undefined;
+  /** The reader reads the history that was applied, as far as can be told. */
+  let isSound = false;
+  /** What the reader has proven before that was known. */
+  let unsoundProofMs = Number.NEGATIVE_INFINITY;
   let known: (LogBounds & { readonly askedAtMs: number }) | undefined;
   let floorTold = 0;
   let pending = 0;
@@ -137,7 +141,7 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.rebuilds += 1;
     notice('rebuild', reason);
     applied = 0;
-    lastApplied = undefined;
+    witnesses.forget();
     floorTold = 0;
     pending = 0;
     isReady = false;
@@ -159,6 +163,9 @@ export function createFollower(options: FollowerOptions): Follower {
   async function ask(): Promise<LogBounds> {
     const askedAtMs = clock.monotonic();
     const appliedThen = applied;
+    // An empty copy cannot contradict the log.
+    const isEmpty = applied === 0;
+    const wasSound = isSound;
     const bounds = await log.bounds(stopping.signal);
     // An answer that was overtaken by a newer one tells nothing about the log of now.
     if (known !== undefined && askedAtMs < known.askedAtMs) return known;
@@ -173,7 +180,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (bounds.messages === 0) pass(bounds.last);
     advance(applied);
     if (bounds.last <= applied) pending = 0;
-    freshness.expect(bounds.last, askedAtMs);
+    if (isEmpty || (isSound && wasSound)) freshness.expect(bounds.last, askedAtMs);
     return bounds;
   }
 
@@ -194,9 +201,7 @@ export function createFollower(options: FollowerOptions): Follower {
 
   /** Everything up to here was delivered, or is no longer in the log. */
   function pass(position: Position): void {
-    if (position <= applied) return;
-    lastApplied = undefined;
-    advance(position);
+    if (position > applied) advance(position);
   }
 
   function becomeReady(): void {
@@ -207,10 +212,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   function onRecord(record: LogRecord, behind: number): void {
     if (record.position <= applied) {
-      // The record that was applied last must still be the same one; else the log was rolled back and grew again.
-      if (record.position === applied && lastApplied !== undefined && !isSame(record, lastApplied)) {
-        startOver(`the log was rolled back: another message stands at ${applied}`);
-      }
+      const reason = witnesses.contradiction(record);
+      if (reason !== undefined) startOver(`the log was rolled back: ${reason}`);
       return;
     }
     try {
@@ -222,14 +225,15 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.records += 1;
     if (!isReady) counters.replayRecords += 1;
     pending = behind;
-    lastApplied = record;
+    witnesses.note(record);
     advance(record.position);
   }
 
   function onIdle(provenAtMs: number, through: Position): void {
     pending = 0;
     pass(through);
-    freshness.prove(provenAtMs);
+    if (isSound) freshness.prove(provenAtMs);
+    else unsoundProofMs = provenAtMs;
   }
 
   function onTick(): void {
@@ -245,25 +249,51 @@ export function createFollower(options: FollowerOptions): Follower {
 
   async function readUntilEnd(): Promise<string> {
     stuck = undefined;
+    const testimony = witnesses.testimony();
     const reader = openWatchedReader({
       log,
       clock,
-      // The last applied record comes once more: it shows whether the log is still the same.
-      from: Math.max(applied, 1),
+      // The last applied records come once more: they show whether the log is still the same.
+      from: Math.max(1, witnesses.oldest || applied),
       silenceMs: limits.silenceMs,
       record: onRecord,
       idle: onIdle,
-      opened: () => notice('opened', `from ${applied}`),
+      opened() {
+        notice('opened', `from ${applied}`);
+        void checkHistory(testimony, reader.end);
+      },
       tick: onTick,
     });
     const onStop = (): void => reader.end('stopped');
     stopping.signal.addEventListener('abort', onStop, { once: true });
+    isSound = false;
+    unsoundProofMs = Number.NEGATIVE_INFINITY;
     endReader = reader.end;
     try {
       return await reader.ended;
     } finally {
       endReader = undefined;
+      isSound = false;
       stopping.signal.removeEventListener('abort', onStop);
+    }
+  }
+
+  /**
+   * The log's head may be above what was applied all the same, if the log was rolled back and has grown since. It is asked
+   * when the reader is open already, for a reader ends when its log is rolled back. Until then nothing is proven.
+   */
+  async function checkHistory(testimony: Testimony, end: (reason: string) => void): Promise<void> {
+    const lifeThen = counters.rebuilds;
+    try {
+      const reason = await testimony.compare(log, known?.first ?? 0, stopping.signal);
+      if (endReader !== end || counters.rebuilds !== lifeThen) return;
+      if (reason !== undefined) return startOver(`the log is not the one that was read: ${reason}`);
+      isSound = true;
+      freshness.prove(unsoundProofMs);
+      // It was asked about this same history.
+      if (known !== undefined) freshness.expect(known.last, known.askedAtMs);
+    } catch (error) {
+      end(`the log could not be compared: ${messageOf(error)}`);
     }
   }
 
@@ -276,6 +306,7 @@ export function createFollower(options: FollowerOptions): Follower {
         if (stopping.signal.aborted) return;
         if (
           applied > 0 &&
+          (known?.last ?? 0) > applied &&
           freshness.provenAtMs !== Number.NEGATIVE_INFINITY &&
           freshness.isOlderThan(limits.horizonMs)
         ) {
@@ -334,7 +365,3 @@ export function createFollower(options: FollowerOptions): Follower {
     },
   };
 }
-
-type Trace = Pick<LogRecord, 'atMs' | 'subject'>;
-
-const isSame = (one: Trace, other: Trace): boolean => one.atMs === other.atMs && one.subject === other.subject;

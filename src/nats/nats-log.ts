@@ -5,6 +5,7 @@
  * returns, never from its version alone, and never changed here.
  */
 import type { Clock } from '../base/clock.ts';
+import { type Random, systemRandom } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
 import { type ErrorCode, SluiceError } from '../errors.ts';
 import { headerNames, headerText, readField } from '../events/header.ts';
@@ -21,6 +22,8 @@ export interface NatsLogOptions {
   readonly link: Link;
   readonly publisher: Publisher;
   readonly clock: Clock;
+  /** For names of consumers. Default: the system's. */
+  readonly random?: Random;
   readonly info: StreamInfo;
   readonly reader?: Partial<ReaderLimits>;
 }
@@ -35,7 +38,7 @@ const reconnectMs = 1_000;
 const none: AppendOptions = {};
 
 export function createNatsLog(options: NatsLogOptions): Log {
-  const { link, publisher, clock } = options;
+  const { link, publisher, clock, random = systemRandom } = options;
   const limits = { ...defaultReaderLimits, ...options.reader };
   // Read back with every look at the bounds: an operator may change limits or the number of replicas.
   let { config } = options.info;
@@ -143,7 +146,11 @@ export function createNatsLog(options: NatsLogOptions): Log {
       const reader = { ...limits, requestMs: limits.requestMs * patience };
       try {
         const opened = await translate('log-unavailable', () =>
-          openReader({ link, clock, stream, limits: reader, cleanup, isReplicated: isReplicated() }, from, events),
+          openReader(
+            { link, clock, random, stream, limits: reader, cleanup, isReplicated: isReplicated() },
+            from,
+            events,
+          ),
         );
         slowOpens = 0;
         return opened;

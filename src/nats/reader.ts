@@ -10,8 +10,9 @@
  * after the pull. (The n-th itself can overtake a message that was stored just before it.) Times are counted from our own
  * sending, so what a stalled network delivers late proves nothing new.
  */
-import { type Msg, nuid } from '@nats-io/nats-core';
+import type { Msg } from '@nats-io/nats-core';
 import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
 import { messageOf, SluiceError } from '../errors.ts';
 import { headerText, readField } from '../events/header.ts';
 import type { Position } from '../events/record.ts';
@@ -66,6 +67,7 @@ interface ConsumerCreated {
 export interface ReaderOptions {
   readonly link: Link;
   readonly clock: Clock;
+  readonly random: Random;
   readonly stream: string;
   readonly limits: ReaderLimits;
   readonly cleanup: ConsumerCleanup;
@@ -222,10 +224,10 @@ export async function openReader(options: ReaderOptions, from: Position, events:
 }
 
 async function createConsumer(
-  { link, stream, limits, cleanup }: ReaderOptions,
+  { link, random, stream, limits, cleanup }: ReaderOptions,
   from: Position,
 ): Promise<ConsumerCreated> {
-  const name = cleanup.reclaim() ?? `sluice-${nuid.next()}`;
+  const name = cleanup.reclaim() ?? `sluice-${random.hex(12)}`;
   const request = {
     stream_name: stream,
     config: {

@@ -34,7 +34,7 @@ export interface Ahead {
   invalidateTag(tag: string, position: Position): void;
   /** The log holds nothing below `first` any more. */
   raiseFloor(first: Position): void;
-  /** The follower has passed `applied`. Tells of each put that it has passed without meeting it. */
+  /** The follower has passed `applied`. Tells of what it has passed without meeting it. */
   pass(applied: Position, onUnmet: (key: string, position: Position) => void): void;
   reset(): void;
 }
@@ -100,11 +100,11 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
       voidWhere((entry) => entry.revision < first);
     },
     pass(applied, onUnmet) {
-      for (const [key, { position, entry, isHeld }] of known) {
+      for (const [key, { position }] of known) {
         // Later ones were learned later, so few of them are below; those go with the next call.
         if (position > applied) return;
         forget(key);
-        if (entry !== undefined || !isHeld) onUnmet(key, position);
+        onUnmet(key, position);
       }
     },
     reset() {

@@ -29,7 +29,7 @@ export interface KeyLoaderOptions {
 
 export interface KeyLoader {
   load(key: string): Promise<Entry | undefined>;
-  /** The follower has passed the position of a put without meeting it: replaced, dropped, or lost by a log that was rolled back. */
+  /** The follower has passed the position of a put or delete without meeting it: replaced, dropped, or lost by a log that was rolled back. */
   doubt(key: string, position: Position): void;
   /** Looks into the log for what is in doubt and still held. */
   settleDoubts(): void;
@@ -76,18 +76,28 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
 
   const mayBeUnheld = (isHeld: boolean | undefined): boolean => (isHeld === undefined ? store.hasEvicted : !isHeld);
 
+  const hasNewer = (key: string, position: Position): boolean =>
+    Math.max(store.peek(key)?.revision ?? 0, ahead.get(key)?.position ?? 0) > position;
+
+  /** What the log has of the key instead, if its history is another one now. */
+  async function settleOne(key: string, position: Position): Promise<void> {
+    const lifeThen = life();
+    const fence = fences.create(key);
+    try {
+      const { entry, position: found } = await ask(key);
+      // What is newer in the log, the follower will deliver.
+      if (life() !== lifeThen || found >= position || fence.newest > 0 || hasNewer(key, position)) return;
+      if (store.peek(key)?.isLocal) return;
+      store.remove(key, position);
+      if (entry !== undefined) options.learn(key, entry.put, found, entry.atMs);
+    } finally {
+      fence.end();
+    }
+  }
+
   async function settle(): Promise<void> {
     for (const [key, position] of [...doubts].slice(0, doubtsAtOnce)) {
-      const isHeld = (): boolean => {
-        const held = store.peek(key);
-        return held?.revision === position && !held.isLocal;
-      };
-      const lifeThen = life();
-      if (isHeld()) {
-        const state = await ask(key);
-        // What is newer in the log, the follower will deliver.
-        if (life() === lifeThen && state.position < position && isHeld()) store.remove(key, position);
-      }
+      if (!hasNewer(key, position)) await settleOne(key, position);
       if (doubts.get(key) === position) doubts.delete(key);
     }
   }

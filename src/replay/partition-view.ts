@@ -10,6 +10,7 @@ import type { Lifecycle } from '../base/lifecycle.ts';
 import type { Random } from '../base/random.ts';
 import { createSingleFlight } from '../base/single-flight.ts';
 import { type BucketContext, type BucketEvent, decodeBucketRecord, type EntryFields } from '../events/entry.ts';
+import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
 import {
@@ -25,6 +26,8 @@ import { createEntryStore, type Entry, type EntryStore, type StoreLimits } from 
 import { createAhead } from './ahead.ts';
 import { createKeyFences } from './key-fences.ts';
 import { createKeyLoader } from './key-loader.ts';
+import { createOwnInvalidations } from './own-invalidations.ts';
+import { gapReason, isSuspectGap } from './suspect-gap.ts';
 import { createTagCollectors, type TagCollector } from './tag-collectors.ts';
 import { tellAll } from './tell-all.ts';
 
@@ -107,16 +110,6 @@ export interface PartitionViewOptions {
 
 const sweepPeriodMs = 1_000;
 const sweepEntries = 20_000;
-/** Below it, messages missing at the front of the log are just being replaced while they are on their way here. */
-const gapLagMs = 5_000;
-
-/**
- * True when a follower that was cut off finds that the log begins above what it has seen. What is missing was replaced, or
- * dropped together with what replaced it, and then no event ever tells.
- */
-export const isSuspectGap = (applied: Position, first: Position, lagMs: number): boolean =>
-  applied > 0 && first > applied + 1 && lagMs > gapLagMs;
-export const gapReason = 'the log has dropped events that were not seen yet';
 
 export function createPartitionView(options: PartitionViewOptions): PartitionView {
   const { log, subjects, clock } = options;
@@ -131,6 +124,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   const ahead = createAhead(clock, () => limits.bytesMax);
   const fences = createKeyFences();
   const collectors = createTagCollectors();
+  const ownInvalidations = createOwnInvalidations(log);
   const loads = createSingleFlight<Entry | undefined>();
   const listeners = new Set<(change: Change) => void>();
   const stopListeners = new Set<() => void>();
@@ -174,6 +168,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     const { position } = record;
     noteGap(position);
     const event = decodeBucketRecord(context, record);
+    ownInvalidations.met(record.subject, position);
     switch (event.type) {
       case 'entry.put':
         counters.puts += 1;
@@ -276,6 +271,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       life += 1;
       hasGap = false;
       ahead.reset();
+      ownInvalidations.reset();
       loader.reset();
       store.reset();
       emit({ type: 'rebuilt', position: 0, reason });
@@ -307,6 +303,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       follower.rebuild(`the log was rolled back: position ${oldest.position} is no longer in it`);
       return;
     }
+    ownInvalidations.settle(follower.applied, (reason) => isStopped || follower.rebuild(reason));
     store.sweep(sweepEntries);
     loader.settleDoubts();
   }
@@ -339,8 +336,9 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       if (isStopped || position <= follower.applied) return;
       if (event.type === 'entry.put') wroteEntry(event.key, event, position);
       else if (event.type === 'entry.deleted') wroteEntry(event.key, undefined, position);
-      else if (event.type === 'cache.cleared') clear(position);
-      else if (event.type === 'tag.invalidated') invalidateTag(event.tag, position);
+      else if (event.type === 'cache.cleared') clear(ownInvalidations.wrote(subjects.clear, position));
+      else if (event.type === 'tag.invalidated')
+        invalidateTag(event.tag, ownInvalidations.wrote(subjects.tagPrefix + encodeKey(event.tag).token, position));
       ahead.pass(follower.applied, loader.doubt);
     },
     collectInvalid: collectors.create,
@@ -388,6 +386,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
         sweeper?.cancel();
         listeners.clear();
         ahead.reset();
+        ownInvalidations.reset();
         loader.reset();
         store.reset();
         tellAll(stopListeners, (callback) => callback());

@@ -21,8 +21,10 @@ export type DeleteRevision = (key: string, revision: Position) => Promise<unknow
 
 const deletesAtOnce = 64;
 
-/** Every entry below a clear is void. */
+/** Every entry below a clear is void, if the log still has it: one that was rolled back since makes nothing void. */
 export async function removeCleared({ log, subjects }: CleanUpTarget, position: Position): Promise<void> {
+  const newest = await log.latest(subjects.clear);
+  if (newest === undefined || newest.position < position) return;
   await log.purge({ subject: `${subjects.keyPrefix}>`, below: position });
 }
 

@@ -191,6 +191,51 @@ describe('a follower in time', () => {
     assert.deepEqual([...copy.values.keys()], ['a']);
   });
 
+  it('notices a roll-back though the log has grown beyond it and the message that it applied last was replaced', async () => {
+    const rebuilds: string[] = [];
+    const { clock, log, copy, append } = await begin({
+      onNotice: ({ what, reason }) => what === 'rebuild' && rebuilds.push(reason),
+    });
+    for (const key of ['a', 'b', 'lost']) await append(key);
+    await clock.advance(1_000);
+    assert.equal(copy.follower.applied, 3);
+    log.rollBack(1);
+    for (const key of ['c', 'c', 'c', 'c']) await append(key);
+    await clock.advance(5_000);
+    assert.equal(copy.follower.applied, 5);
+    assert.equal(rebuilds.length, 1, rebuilds.join());
+    assert.match(rebuilds[0] ?? '', /the message at 3 is gone/);
+  });
+
+  it('notices a roll-back when another message stands where one was that it applied', async () => {
+    const rebuilds: string[] = [];
+    const { clock, log, append } = await begin({
+      onNotice: ({ what, reason }) => what === 'rebuild' && rebuilds.push(reason),
+    });
+    for (const key of ['a', 'b', 'c']) await append(key);
+    await clock.advance(1_000);
+    log.rollBack(1);
+    for (const key of ['d', 'b', 'c', 'c']) await append(key);
+    await clock.advance(5_000);
+    assert.deepEqual(rebuilds, ['the log was rolled back: another message stands at 2']);
+  });
+
+  it('proves nothing by a log whose messages it has not compared', async () => {
+    const { clock, log, copy, append } = await begin({}, (memory) => ({
+      ...memory,
+      name: memory.name,
+      bounds: (signal) => memory.bounds(signal),
+      latest: () => new Promise(() => undefined),
+    }));
+    await append('a');
+    await clock.advance(1_000);
+    const before = copy.follower.lagMs();
+    assert.ok(before <= 500, `${before}`);
+    log.disconnect();
+    await clock.advance(4_000);
+    assert.ok(copy.follower.lagMs() >= before + 4_000, `${copy.follower.lagMs()}`);
+  });
+
   it('leaves no timer behind', async () => {
     const { clock, log, copy, append } = await begin();
     await append('a');

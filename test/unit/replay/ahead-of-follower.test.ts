@@ -261,6 +261,45 @@ describe('a log that lost what it had acknowledged', () => {
     assert.equal(a.get('k'), undefined);
     assert.equal(a.get('other'), 'in its place');
   });
+
+  it('has the value again that this process had deleted, when the delete is lost', async () => {
+    // A log that has what was there before, as after a restore from a backup.
+    const own = createPartitionWorld({ messagesPerSubject: 2 });
+    const a = await own.process('a');
+    a.log.hold();
+    await own.stranger.put('k', 'kept');
+    await a.cache.delete('k');
+    own.log.rollBack(1);
+    await own.stranger.put('other', 'in its place');
+    a.log.release();
+    await own.clock.advance(5_000);
+    assert.equal(a.get('k'), 'kept');
+    assert.equal(a.get('other'), 'in its place');
+    await own.stop();
+  });
+
+  it('does not obey a clear or tag of this process that is lost', async () => {
+    for (const lost of ['clear', 'tag'] as const) {
+      const own = createPartitionWorld();
+      const a = await own.process('a');
+      a.log.hold();
+      await own.stranger.put('k', 'kept', { tags: ['red'] });
+      await own.clock.settle();
+      a.log.holdAcks();
+      const written = lost === 'clear' ? a.cache.clear() : a.cache.invalidateTags(['red']);
+      await own.clock.settle();
+      own.log.rollBack(1);
+      a.log.releaseAcks();
+      await written;
+      await own.stranger.put('x', 'in its place');
+      await own.stranger.put('y', 'later');
+      a.log.release();
+      await own.clock.advance(5_000);
+      assert.equal(a.get('y'), 'later', lost);
+      assert.equal(a.get('k'), 'kept', lost);
+      await own.stop();
+    }
+  });
 });
 
 const plain = { expiresAtMs: Number.POSITIVE_INFINITY, tags: undefined, contentType: undefined, basis: undefined };

@@ -124,6 +124,8 @@ describe('a read that demands a position', () => {
     a.log.deliver(2);
     assert.ok(a.view.follower.applied > demanded);
     assert.equal(a.get('k'), 'zeroth');
+    const absent = await a.cache.get('never-there', { minPosition: demanded });
+    assert.ok(absent.position >= demanded, `answered at ${absent.position}`);
     assert.equal(await read(a, 'k', { minPosition: demanded }), 'second');
   });
 

@@ -344,6 +344,20 @@ describe('clear and tag invalidation', () => {
     assert.equal(b.get('anchor'), 'v');
   });
 
+  it('remove nothing from a log that has lost the clear since', async () => {
+    await a.put('k', 'kept');
+    a.log.holdAcks();
+    const cleared = a.cache.clear();
+    await world.clock.settle();
+    world.log.rollBack(1);
+    await world.stranger.put('x', 'in its place');
+    a.log.releaseAcks();
+    await cleared;
+    await world.clock.advance(5_000);
+    assert.deepEqual(await world.messages(), ['1 entry.put k', '2 entry.put x']);
+    assert.equal(a.get('k'), 'kept');
+  });
+
   it('do not fail when the cleaning up does, and tell it', async () => {
     await a.put('k', 'v', { tags: ['t'] });
     world.log.purge = async () => {

@@ -1,0 +1,104 @@
+/**
+ * The messages that were applied last, as witnesses: by them a follower that comes back finds out whether the log is still the
+ * one that it knows. A log that was rolled back and has grown again beyond the follower's position has the same identity and a
+ * higher head; only its messages are others.
+ *
+ * Three things give it away. Where a witness stood, another message stands now. Or the newest message of a witness's subject
+ * stands lower than before, which never happens otherwise. Or there is none any more, though the log still begins below: that
+ * may be an expiry or a purge, too, but then as well it is not known what else has gone. A witness that still stands where it
+ * stood proves that all below it is unchanged. When all of them were replaced since, nobody can tell, and no doubt is raised.
+ */
+import type { LogRecord, Position } from '../events/record.ts';
+import type { Log } from './log.ts';
+
+export interface Witnesses {
+  /** From here on everything that was applied is known; 0: nothing was. */
+  readonly oldest: Position;
+  note(record: LogRecord): void;
+  forget(): void;
+  /** What a message that is delivered again says against the log, or undefined. */
+  contradiction(record: LogRecord): string | undefined;
+  /** What is known now, for a question that is asked when more may have come in. */
+  testimony(): Testimony;
+}
+
+export interface Testimony {
+  /**
+   * Asks the log's leader; resolves with what speaks against it, or undefined. Below `floor` the log has nothing any more.
+   * Rejects when the leader does not answer.
+   */
+  compare(log: Log, floor: Position, signal: AbortSignal): Promise<string | undefined>;
+}
+
+interface Witness {
+  position: Position;
+  atMs: number;
+  subject: string;
+}
+
+const witnessesMax = 16;
+
+export function createWitnesses(): Witnesses {
+  // A ring of objects that are used again: a replay notes millions of messages.
+  const ring: Witness[] = Array.from({ length: witnessesMax }, () => ({ position: 0, atMs: 0, subject: '' }));
+  let next = 0;
+
+  const known = (): Witness[] => ring.filter(({ position }) => position > 0);
+
+  /** The newest first, one for each subject. */
+  function distinct(): Witness[] {
+    const subjects = new Set<string>();
+    return known()
+      .sort((a, b) => b.position - a.position)
+      .filter(({ subject }) => !subjects.has(subject) && subjects.add(subject))
+      .map((witness) => ({ ...witness }));
+  }
+
+  return {
+    get oldest() {
+      const positions = known().map(({ position }) => position);
+      return positions.length === 0 ? 0 : Math.min(...positions);
+    },
+    note({ position, atMs, subject }) {
+      const witness = ring[next];
+      next = (next + 1) % witnessesMax;
+      if (witness === undefined) return;
+      witness.position = position;
+      witness.atMs = atMs;
+      witness.subject = subject;
+    },
+    forget() {
+      for (const witness of ring) witness.position = 0;
+    },
+    contradiction({ position, atMs, subject }) {
+      const witnesses = known();
+      if (!witnesses.some((witness) => witness.position <= position)) return undefined;
+      const isKnown = witnesses.some(
+        (witness) => witness.position === position && witness.atMs === atMs && witness.subject === subject,
+      );
+      return isKnown ? undefined : `another message stands at ${position}`;
+    },
+    testimony() {
+      const witnesses = distinct();
+      return { compare: (log, floor, signal) => compare(witnesses, log, floor, signal) };
+    },
+  };
+}
+
+async function compare(
+  witnesses: readonly Witness[],
+  log: Log,
+  floor: Position,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (const { position, atMs, subject } of witnesses) {
+    const found = await log.latest(subject, signal);
+    if (found === undefined ? position < floor : found.position > position) continue;
+    if (found === undefined) return `the message at ${position} is gone, and nothing has replaced it`;
+    if (found.position === position && found.atMs === atMs) return undefined;
+    return found.position === position
+      ? `another message stands at ${position}`
+      : `the newest message of ${subject} stands at ${found.position}, and was at ${position}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,119 @@
+/**
+ * The JetStream API as JSON: the calls that Sluice makes. A stream without a leader does not answer; one whose leader was
+ * deposed and does not know it tells of the past.
+ */
+import type { WireMessage } from '../world/message.ts';
+import type { ConsumerRequest, PullRequest } from './consumer.ts';
+import { covers, type JetStream, type StreamHost, type StreamView } from './jetstream.ts';
+import type { StreamConfig } from './stream.ts';
+
+/** An object is sent back as JSON; 'nobody' is "no responders"; 'silence' is no answer at all. */
+export type ApiAnswer = object | 'nobody' | 'silence';
+
+const failure = (code: number, errCode: number, description: string): object => ({
+  error: { code, err_code: errCode, description },
+});
+const streamNotFound = failure(404, 10059, 'stream not found');
+const consumerNotFound = failure(404, 10014, 'consumer not found');
+
+export function answerApi(jetStream: JetStream, message: WireMessage): ApiAnswer {
+  const [verb = '', action = '', stream = '', consumer = '', extra = ''] = message.subject
+    .slice('$JS.API.'.length)
+    .split('.');
+  const text = Buffer.from(message.data).toString('utf8');
+  const body: unknown = text === '' ? {} : JSON.parse(text);
+  if (verb === 'CONSUMER' && action === 'MSG')
+    return pull(jetStream, consumer, extra, message.reply, body as PullRequest);
+  if (verb === 'STREAM' && action === 'MSG') return answerStream(jetStream, 'MSG.GET', consumer, body);
+  if (verb === 'CONSUMER') return answerConsumer(jetStream, action, stream, consumer, body);
+  return answerStream(jetStream, action, stream, body);
+}
+
+function pull(
+  jetStream: JetStream,
+  stream: string,
+  name: string,
+  reply: string | undefined,
+  request: PullRequest,
+): ApiAnswer {
+  const consumer = jetStream.streams.get(stream)?.consumers.get(name);
+  if (consumer === undefined) return 'nobody';
+  if (reply !== undefined) consumer.pull(reply, request);
+  return 'silence';
+}
+
+function answerConsumer(jetStream: JetStream, action: string, stream: string, name: string, body: unknown): ApiAnswer {
+  const host = jetStream.streams.get(stream);
+  if (host === undefined) return streamNotFound;
+  if (isLeaderless(jetStream, host)) return 'silence';
+  if (action === 'DELETE')
+    return host.removeConsumer(name, '409 Consumer Deleted') ? { success: true } : consumerNotFound;
+  if (host.consumers.has(name)) return failure(400, 10148, 'consumer already exists');
+  const consumer = host.addConsumer(name, (body as { config: ConsumerRequest }).config);
+  return { name, num_pending: consumer.pending, delivered: { consumer_seq: 0, stream_seq: consumer.next - 1 } };
+}
+
+const isLeaderless = (jetStream: JetStream, host: StreamHost): boolean =>
+  jetStream.options.time.nowMs < host.faults.leaderlessUntilMs;
+
+function answerStream(jetStream: JetStream, action: string, name: string, body: unknown): ApiAnswer {
+  const host = jetStream.streams.get(name);
+  if (action === 'CREATE') {
+    const config = body as StreamConfig;
+    if (host !== undefined) return failure(400, 10058, 'stream name already in use with a different configuration');
+    return info(jetStream.create(config));
+  }
+  if (host === undefined) return streamNotFound;
+  if (isLeaderless(jetStream, host)) return 'silence';
+  switch (action) {
+    case 'INFO':
+      return info(host, viewOf(jetStream, host));
+    case 'MSG.GET':
+      return newest(viewOf(jetStream, host), (body as { last_by_subj: string }).last_by_subj);
+    case 'PURGE':
+      return purge(host, body as { filter?: string; seq?: number });
+    case 'UPDATE':
+      host.state.config = body as StreamConfig;
+      return info(host);
+    case 'DELETE':
+      for (const consumer of [...host.consumers.keys()]) host.removeConsumer(consumer, '409 Consumer Deleted');
+      return jetStream.delete(name) ? { success: true } : streamNotFound;
+    default:
+      return failure(400, 10003, 'bad request');
+  }
+}
+
+function viewOf(jetStream: JetStream, { state, deposed }: StreamHost): StreamView {
+  const { time, random } = jetStream.options;
+  const isPast = deposed !== undefined && time.nowMs < deposed.untilMs && random.fraction() < 0.5;
+  return isPast ? deposed.view : state;
+}
+
+function info({ state }: StreamHost, view: StreamView = state): object {
+  const { created, first, last, size } = view;
+  return { config: state.config, created, state: { messages: size, bytes: 0, first_seq: first, last_seq: last } };
+}
+
+function newest(view: StreamView, subject: string): object {
+  const message = view.newest(subject);
+  if (message === undefined) return failure(404, 10037, 'no message found');
+  const { position, header, data, atMs } = message;
+  return {
+    message: {
+      subject,
+      seq: position,
+      time: new Date(atMs).toISOString(),
+      ...(header === undefined ? {} : { hdrs: Buffer.from(header).toString('base64') }),
+      ...(data.length === 0 ? {} : { data: Buffer.from(data).toString('base64') }),
+    },
+  };
+}
+
+function purge({ state }: StreamHost, { filter, seq }: { filter?: string; seq?: number }): object {
+  const purged = state.remove(
+    (message) =>
+      (filter === undefined || covers(filter, message.subject)) && (seq === undefined || message.position < seq),
+    'purged',
+  );
+  return { purged };
+}
