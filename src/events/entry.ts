@@ -182,6 +182,31 @@ export interface PutFields extends EntryFields {
 /** The message of a put. All fields must have been validated. */
 export function encodePut(subjects: BucketSubjects, key: string, value: Uint8Array, put: PutFields): LogWrite {
   const { token, escaped } = encodeKey(key);
+  return { subject: subjects.keyPrefix + token, fields: fieldsOf(escaped, put), data: value };
+}
+
+/** The fields of the last put that said nothing but origin and type; the next one mostly says the same, with the same text. */
+let lastPlain = {
+  origin: '',
+  contentType: undefined as string | undefined,
+  fields: formatField(headerNames.origin, ''),
+};
+
+function fieldsOf(escaped: string | undefined, put: PutFields): string {
+  const isPlain =
+    escaped === undefined &&
+    put.expiresAtMs === Number.POSITIVE_INFINITY &&
+    put.natsTtlMs === undefined &&
+    put.tags === undefined &&
+    put.basis === undefined;
+  if (!isPlain) return formatFields(escaped, put);
+  const { origin, contentType } = put;
+  if (lastPlain.origin !== origin || lastPlain.contentType !== contentType)
+    lastPlain = { origin, contentType, fields: formatFields(undefined, put) };
+  return lastPlain.fields;
+}
+
+function formatFields(escaped: string | undefined, put: PutFields): string {
   let fields = formatField(headerNames.origin, put.origin);
   if (escaped !== undefined) fields += formatField(headerNames.key, escaped);
   // Beyond the exact integers (year 287,396) an expiry is none, and no reader would accept its digits.
@@ -190,7 +215,7 @@ export function encodePut(subjects: BucketSubjects, key: string, value: Uint8Arr
   if (put.tags !== undefined && put.tags.length > 0) fields += formatField(headerNames.tags, put.tags.join(','));
   if (put.contentType !== undefined) fields += formatField(headerNames.type, put.contentType);
   if (put.basis !== undefined) fields += formatField(headerNames.basis, put.basis);
-  return { subject: subjects.keyPrefix + token, fields, data: value };
+  return fields;
 }
 
 /** The message of a delete: a tombstone that every KV client understands. */

@@ -40,8 +40,10 @@ const bytesCodec: Codec<Uint8Array> = {
   encode(value) {
     if (!(value instanceof Uint8Array))
       throw new SluiceError('bad-request', `value: must be bytes (a Uint8Array), not ${typeof value}`);
-    // The caller may use its array again before the log has acknowledged.
-    return new Uint8Array(value);
+    // Copied, for the caller may use its array again before the log has acknowledged. A small one shares its memory with others,
+    // which costs far less than memory of its own; whoever keeps it longer than a write copies it.
+    const { buffer, byteOffset, length } = Buffer.from(value);
+    return new Uint8Array(buffer, byteOffset, length);
   },
   decode: (encoded) => encoded,
 };

@@ -91,13 +91,23 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     return { value, revision: entry.isLocal ? 0 : entry.revision, atMs, expiresAtMs, tags: tags ?? [] };
   }
 
-  async function put(key: string, value: Value, write: WriteOptions = {}): Promise<Written> {
-    checkOpen();
-    return host.cache.put(key, codec.encode(value), {
-      ...write,
-      ttlMs: write.ttlMs ?? options.ttlMs,
-      contentType: codec.contentType,
-    });
+  /** What a put says that says nothing of its own. */
+  const plainPut = { ttlMs: options.ttlMs, contentType: codec.contentType };
+
+  // Hands on the service's own promise: many wait at a time, and each promise more is one that the engine has to keep.
+  function put(key: string, value: Value, write?: WriteOptions): Promise<Written> {
+    try {
+      checkOpen();
+      const encoded = codec.encode(value);
+      if (write === undefined) return host.cache.put(key, encoded, plainPut);
+      return host.cache.put(key, encoded, {
+        ...write,
+        ttlMs: write.ttlMs ?? options.ttlMs,
+        contentType: codec.contentType,
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   const loading = createGetOrLoad<Value>({ host, session, codec, ttlMs: options.ttlMs, closing, viewOf, toValue });

@@ -23,6 +23,11 @@ export interface Ahead {
   readonly size: number;
   /** True while the log is known to have entries that are not held. */
   readonly hasUnheld: boolean;
+  /**
+   * Twice as many as the last `pass` left, and some. Nearly all leave when their event is met; to look through them with each
+   * write would cost more than the write.
+   */
+  readonly isCrowded: boolean;
   get(key: string): Known | undefined;
   /** What was learned first. */
   oldest(): Known | undefined;
@@ -39,11 +44,14 @@ export interface Ahead {
   reset(): void;
 }
 
+const crowdedAboveFirst = 64;
+
 export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
   // In the order in which it was learned, which is nearly that of positions.
   const known = new Map<string, Known>();
   let bytes = 0;
   let unheld = 0;
+  let crowdedAbove = crowdedAboveFirst;
 
   function forget(key: string): void {
     const old = known.get(key);
@@ -77,6 +85,9 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
     get hasUnheld() {
       return unheld > 0;
     },
+    get isCrowded() {
+      return known.size > crowdedAbove;
+    },
     get: (key) => known.get(key),
     oldest: () => known.values().next().value,
     learn(key, position, entry) {
@@ -102,10 +113,11 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
     pass(applied, onUnmet) {
       for (const [key, { position }] of known) {
         // Later ones were learned later, so few of them are below; those go with the next call.
-        if (position > applied) return;
+        if (position > applied) break;
         forget(key);
         onUnmet(key, position);
       }
+      crowdedAbove = 2 * known.size + crowdedAboveFirst;
     },
     reset() {
       known.clear();

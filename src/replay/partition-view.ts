@@ -239,7 +239,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     if ((ahead.get(key)?.position ?? 0) > position) return;
     const atMs = clock.now();
     // Until the log tells when it stored the entry, its own limit of age counts from now.
-    const known = put === undefined ? put : { ...put, expiresAtMs: Math.min(put.expiresAtMs, atMs + log.maxAgeMs) };
+    const endsAtMs = atMs + log.maxAgeMs;
+    const known = put === undefined || put.expiresAtMs <= endsAtMs ? put : { ...put, expiresAtMs: endsAtMs };
     learn(key, known, position, atMs);
   }
 
@@ -326,9 +327,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     get isComplete() {
       return !isStopped && follower.isReady && isWhole() && !store.hasEvicted && !ahead.hasUnheld;
     },
-    read(key) {
-      return store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key));
-    },
+    read: (key) => store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key)),
     peek,
     load: (key) => loads.run(key, () => loader.load(key)),
     wrote(event, position) {
@@ -339,7 +338,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       else if (event.type === 'cache.cleared') clear(ownInvalidations.wrote(subjects.clear, position));
       else if (event.type === 'tag.invalidated')
         invalidateTag(event.tag, ownInvalidations.wrote(subjects.tagPrefix + encodeKey(event.tag).token, position));
-      ahead.pass(follower.applied, loader.doubt);
+      if (ahead.isCrowded) ahead.pass(follower.applied, loader.doubt);
     },
     collectInvalid: collectors.create,
     fence(key) {

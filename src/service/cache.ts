@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import type { WaitOptions } from '../base/waiters.ts';
 import { SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
-import { encodeClear, encodeDelete, encodePut, encodeTagInvalidation } from '../events/entry.ts';
+import { type BucketEvent, encodeClear, encodeDelete, encodePut, encodeTagInvalidation } from '../events/entry.ts';
 import { validateKey } from '../events/key.ts';
 import type { LogWrite, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
@@ -128,32 +128,57 @@ export function createCache(options: CacheOptions): CacheService {
     return { found: toFound(entry.put, entry.position, entry.atMs), position: Math.max(last, entry.position) };
   }
 
-  async function put(key: string, value: Uint8Array, write: PutOptions = {}): Promise<Written> {
-    const { partition, access } = locate(key);
-    checkValue(name, value, settings.valueBytesMax);
-    checkConditions(write);
-    const nowMs = clock.now();
-    const fields = {
-      expiresAtMs: expiryOf(write.ttlMs ?? settings.ttlMs, nowMs),
-      tags: completeTags(write.tags),
-      contentType: completeContentType(write.contentType),
-      basis: undefined,
-    };
-    const natsTtlMs =
-      access.log.honoursTtl && fields.expiresAtMs !== Number.POSITIVE_INFINITY ? fields.expiresAtMs - nowMs : undefined;
-    const message = encodePut(access.subjects, key, value, { ...fields, origin, natsTtlMs });
-    const appended = await append(access, key, message, write);
-    access.view?.wrote({ type: 'entry.put', key, value, ...fields }, appended.position);
-    return { revision: appended.position, partition };
+  // Thousands of writes wait for an answer at a time. What each keeps until then is what the garbage collector carries about, so
+  // these two are no `async` functions: one of those keeps all that it ever named.
+
+  function put(key: string, value: Uint8Array, write: PutOptions = {}): Promise<Written> {
+    try {
+      const { partition, access } = locate(key);
+      checkValue(name, value, settings.valueBytesMax);
+      checkConditions(write);
+      const nowMs = clock.now();
+      const expiresAtMs = expiryOf(write.ttlMs ?? settings.ttlMs, nowMs);
+      const isEnding = access.log.honoursTtl && expiresAtMs !== Number.POSITIVE_INFINITY;
+      const event = {
+        type: 'entry.put' as const,
+        key,
+        value,
+        expiresAtMs,
+        tags: completeTags(write.tags),
+        contentType: completeContentType(write.contentType),
+        basis: undefined,
+        origin,
+        natsTtlMs: isEnding ? expiresAtMs - nowMs : undefined,
+      };
+      const appending = append(access, key, encodePut(access.subjects, key, value, event), write);
+      return finish(appending, access, event, partition);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  async function remove(key: string, write: WriteOptions = {}): Promise<Written> {
-    const { partition, access } = locate(key);
-    checkConditions(write);
-    const natsTtlMs = access.log.honoursTtl ? options.tombstoneHorizonMs : undefined;
-    const appended = await append(access, key, encodeDelete(access.subjects, key, origin, natsTtlMs), write);
-    access.view?.wrote({ type: 'entry.deleted', key }, appended.position);
-    return { revision: appended.position, partition };
+  function remove(key: string, write: WriteOptions = {}): Promise<Written> {
+    try {
+      const { partition, access } = locate(key);
+      checkConditions(write);
+      const natsTtlMs = access.log.honoursTtl ? options.tombstoneHorizonMs : undefined;
+      const appending = append(access, key, encodeDelete(access.subjects, key, origin, natsTtlMs), write);
+      return finish(appending, access, { type: 'entry.deleted', key }, partition);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  function finish(
+    appending: Promise<Appended>,
+    access: PartitionAccess,
+    event: BucketEvent,
+    partition: number,
+  ): Promise<Written> {
+    return appending.then(({ position }) => {
+      access.view?.wrote(event, position);
+      return { revision: position, partition };
+    });
   }
 
   function append(

@@ -63,10 +63,14 @@ export function appendOptions({
   signal,
   deadlineMs,
 }: WriteOptions): Pick<Defined<WriteOptions>, 'signal' | 'deadlineMs'> {
+  if (signal === undefined && deadlineMs === undefined) return asUsual;
   return {
     ...(signal === undefined ? {} : { signal }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   };
 }
+
+/** Nearly every write's. */
+const asUsual = {};
 
 type Defined<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };

@@ -382,7 +382,7 @@ function isSameEvent(known: HeldEntry, put: EntryPut): boolean {
     known.length === put.value.length &&
     known.basis === basisOf(put, known.revision) &&
     known.contentType === put.contentType &&
-    (known.tags ?? []).join() === (put.tags ?? []).join() &&
+    (known.tags === put.tags || (known.tags ?? []).join() === (put.tags ?? []).join()) &&
     Buffer.compare(known.value, put.value) === 0
   );
 }
