@@ -27,9 +27,14 @@ export function formatField(name: string, value: string | number): string {
   return `${name}: ${value}\r\n`;
 }
 
-/** A whole block from lines made by `formatField`. */
+/** A whole block from lines made by `formatField`, as text. */
+export function formatHeader(fields: string): string {
+  return `${versionLine}\r\n${fields}\r\n`;
+}
+
+/** The same in bytes. */
 export function encodeHeader(fields: string): Uint8Array {
-  return Buffer.from(`${versionLine}\r\n${fields}\r\n`, 'utf8');
+  return Buffer.from(formatHeader(fields), 'utf8');
 }
 
 /** The block as text, for `readField`. */

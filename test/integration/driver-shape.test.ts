@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { headers, type Msg } from '@nats-io/nats-core';
 import type { Link } from '../../src/nats/link.ts';
 import { hasRawShape, rawHeader, rawReply, rawStatus, rawSubject } from '../../src/nats/wire/raw-message.ts';
+import { encodeCommand, sendCommand } from '../../src/nats/wire/ready-command.ts';
 import { severStaleSocket } from '../../src/nats/wire/stale-socket.ts';
 import { connectTo } from '../support/log-harness.ts';
 import { startNatsServer, type TestServer } from '../support/nats-server.ts';
@@ -68,6 +69,35 @@ describe('the shape of the NATS driver', () => {
     const [answer] = answers;
     assert.ok(answer !== undefined);
     assert.equal(rawStatus(rawHeader(answer) ?? new Uint8Array())?.code, 503);
+  });
+
+  it('sends a command that is ready, once, as the public way would, and leaves to that what it refuses', async () => {
+    const received: Msg[] = [];
+    const subscription = link.connection.subscribe('shape.größe', {
+      callback: (_, message) => void received.push(message),
+    });
+    const header = 'NATS/1.0\r\nSluice-Tags: größe\r\n\r\n';
+    const parts = { replyPrefix: 'answer.', header, headerBytes: Buffer.byteLength(header), body: Buffer.from('body') };
+    const sentBefore = link.connection.stats();
+    const command = encodeCommand({ ...parts, subject: 'shape.größe' });
+    assert.equal(sendCommand(link.connection, 'shape.größe', command, 1_234), true);
+    await waitUntil('the message', () => received.length > 0);
+    subscription.unsubscribe();
+    const [message] = received;
+    assert.ok(message !== undefined);
+    assert.equal(message.subject, 'shape.größe');
+    assert.equal(message.reply, 'answer.000000000001234');
+    assert.equal(message.headers?.get('Sluice-Tags'), 'größe');
+    assert.equal(message.string(), 'body');
+    const sent = link.connection.stats();
+    assert.equal(sent.outMsgs - sentBefore.outMsgs, 1);
+    assert.equal(sent.outBytes - sentBefore.outBytes, parts.headerBytes + 4);
+
+    const spaced = encodeCommand({ ...parts, subject: 'two tokens' });
+    assert.equal(sendCommand(link.connection, 'two tokens', spaced, 1), false);
+    const large = encodeCommand({ ...parts, subject: 'shape.large', body: Buffer.alloc(link.payloadBytesMax) });
+    assert.equal(sendCommand(link.connection, 'shape.large', large, 1), false);
+    assert.equal(sendCommand({} as never, 'shape.größe', command, 1), false);
   });
 
   it('lets go of a socket, and connects anew', async () => {

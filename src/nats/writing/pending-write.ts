@@ -3,9 +3,10 @@
  * never answered is `outcome-unknown`; only what cannot have been stored is a failure.
  */
 import { messageOf, SluiceError } from '../../errors.ts';
-import { encodeHeader, formatField, headerNames } from '../../events/header.ts';
+import { formatField, formatHeader, headerNames } from '../../events/header.ts';
 import type { LogWrite, Position } from '../../events/record.ts';
 import type { Appended, AppendOptions } from '../../log/log.ts';
+import { encodeCommand, type ReadyCommand } from '../wire/ready-command.ts';
 import type { Lane, LaneItem } from './lane.ts';
 
 /** Where writes go, as their log sees it. */
@@ -25,6 +26,8 @@ export type Place = 'new' | 'waiting' | 'sent' | 'checking' | 'settled';
 export interface WriteTicket {
   readonly serial: number;
   readonly id: string;
+  /** Of the subject for the answer; the attempt's token follows. */
+  readonly replyPrefix: string;
   readonly target: PublishTarget;
   readonly lane: Lane<PendingWrite>;
   readonly startedAtMs: number;
@@ -36,7 +39,8 @@ export class PendingWrite implements LaneItem {
   readonly serial: number;
   readonly id: string;
   readonly subject: string;
-  readonly data: Uint8Array;
+  /** Header and body in memory of their own: it may be sent later, and again, when the caller has other uses for its buffer. */
+  readonly command: ReadyCommand;
   /** Header and body. */
   readonly bytes: number;
   readonly expected: Position | undefined;
@@ -58,7 +62,6 @@ export class PendingWrite implements LaneItem {
   /** The caller chose the id, so the write may be a repetition of an earlier call. */
   readonly isNamed: boolean;
   stopListening: (() => void) | undefined = undefined;
-  readonly #fields: string;
 
   constructor(
     write: LogWrite,
@@ -69,12 +72,18 @@ export class PendingWrite implements LaneItem {
     this.serial = ticket.serial;
     this.id = ticket.id;
     this.subject = write.subject;
-    // Copied: it may be sent later, and again, when the caller has other uses for its buffer.
-    this.data = Buffer.from(write.data);
+    const fields = fieldsOf(ticket.id, options.expected);
+    const headerBytes = headerFrameBytes + bytesOf(write.fields) + Buffer.byteLength(fields);
+    this.command = encodeCommand({
+      subject: write.subject,
+      replyPrefix: ticket.replyPrefix,
+      header: formatHeader(write.fields + fields),
+      headerBytes,
+      body: write.data,
+    });
+    this.bytes = headerBytes + write.data.length;
     this.expected = options.expected;
     this.isNamed = options.id !== undefined;
-    this.#fields = fieldsOf(write.fields, ticket.id, options.expected);
-    this.bytes = headerFrameBytes + Buffer.byteLength(this.#fields) + this.data.length;
     this.target = ticket.target;
     this.lane = ticket.lane;
     this.startedAtMs = ticket.startedAtMs;
@@ -83,17 +92,35 @@ export class PendingWrite implements LaneItem {
     this.reject = settle.reject;
   }
 
-  /** The header block, as the driver asks for it: made anew for each attempt, because thousands of writes wait for an answer. */
+  /** The header block, as the driver asks for it. */
   encode(): Uint8Array {
-    return encodeHeader(this.#fields);
+    const { bytes, headerAt, bodyAt } = this.command;
+    return bytes.subarray(headerAt, bodyAt);
+  }
+
+  get data(): Uint8Array {
+    const { headerAt, bodyAt, bytes } = this.command;
+    return bytes.subarray(bodyAt, headerAt + this.bytes);
   }
 }
 
 /** What a header block has around its fields. */
-const headerFrameBytes = encodeHeader('').length;
+const headerFrameBytes = formatHeader('').length;
 
-function fieldsOf(fields: string, id: string, expected: Position | undefined): string {
-  const named = fields + formatField(headerNames.messageId, id);
+/** The last text, and its bytes: the fields of one write after the other are mostly the same text. */
+let lastText = '';
+let lastTextBytes = 0;
+
+function bytesOf(text: string): number {
+  if (text !== lastText) {
+    lastText = text;
+    lastTextBytes = Buffer.byteLength(text);
+  }
+  return lastTextBytes;
+}
+
+function fieldsOf(id: string, expected: Position | undefined): string {
+  const named = formatField(headerNames.messageId, id);
   return expected === undefined ? named : named + formatField(headerNames.expectedSubjectPosition, expected);
 }
 

@@ -39,6 +39,7 @@ function begin(limits: Partial<WindowLimits> = {}): Scene {
         {
           serial,
           id: `id${serial}`,
+          replyPrefix: 'inbox.',
           target: { stream, duplicateWindowMs: 30_000, findStored: async () => undefined },
           lane: scene.window.laneOf(stream),
           startedAtMs,
