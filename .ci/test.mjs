@@ -23,7 +23,7 @@ if (sources.length === 0) {
   process.exit(1);
 }
 
-const isPure = sources.every((name) => /^test\/(unit|scenario|simulation|replay|tidy)/.test(name));
+const isPure = sources.every((name) => /^test\/(unit|scenario|simulation|replay|fuzz|tidy)/.test(name));
 const binary = process.env.SLUICE_TEST_NATS_BIN || (isPure ? '' : await provision(values.nats));
 const files = sources.map((name) => relative(root, join(root, 'dist', name.replace(/\.ts$/, '.js'))));
 const run = spawnSync(

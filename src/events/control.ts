@@ -13,6 +13,9 @@ const id = z.string().regex(idPattern);
 const positive = z.number().int().positive();
 const text = z.string().max(1024);
 
+/** The largest message that any nats-server takes; a stream for larger ones cannot be made. */
+const valueBytesMax = 64 * 1024 * 1024;
+
 const cacheSettings = z.object({
   partitions: positive.max(1024),
   replicas: z.union([z.literal('all'), positive]),
@@ -20,7 +23,7 @@ const cacheSettings = z.object({
   entriesMax: positive,
   bytesMax: positive,
   ttlMs: positive.nullable(),
-  valueBytesMax: positive,
+  valueBytesMax: positive.max(valueBytesMax),
   logBytesMax: positive.nullable(),
   whenFull: z.enum(['drop-oldest', 'refuse']),
 });

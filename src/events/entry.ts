@@ -93,6 +93,8 @@ function decodePut(key: string, record: LogRecord, ageLimitMs: number): BucketEv
     // `never` exempts a message from max_age too.
     expiresAtMs = ttlMs === Number.POSITIVE_INFINITY ? ttlMs : Math.min(expiresAtMs, record.atMs + ttlMs);
   }
+  // No longer an exact integer, and a hundred thousand years away: what a writer says so is for ever.
+  if (expiresAtMs >= Number.MAX_SAFE_INTEGER) expiresAtMs = Number.POSITIVE_INFINITY;
   if (header.has(fields.basis)) {
     basis = header.count(fields.basis);
     if (basis === undefined) return { type: 'entry.unreadable', key, reason: headerNames.basis };

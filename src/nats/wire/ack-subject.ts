@@ -15,7 +15,7 @@ export interface Delivery {
 
 const dot = 0x2e;
 
-/** Fills `into` and returns true; false when the subject has neither form. Allocates nothing. */
+/** Fills `into` and returns true; false when the subject has neither form, or a number that is not exact. Allocates nothing. */
 export function parseAckSubject(reply: Uint8Array, into: Delivery): boolean {
   let dots = 0;
   // Where the stream sequence begins: after 5 tokens in the short form, after 7 in the long one.
@@ -49,6 +49,7 @@ export function parseAckSubject(reply: Uint8Array, into: Delivery): boolean {
       digits += 1;
       // Nanoseconds do not fit a double: 13 digits are milliseconds until the year 2286.
       if (field !== 2 || digits <= 13) value = value * 10 + (code - 0x30);
+      if (value > Number.MAX_SAFE_INTEGER) return false;
     }
   }
   return field === 4;

@@ -24,13 +24,16 @@ export function rawSubject(message: Msg): string {
   return bytes === undefined ? message.subject : asBuffer(bytes).toString('utf8');
 }
 
-/** The number that the subject ends with, from the given index on; NaN when there is none. */
+/** The number that the subject ends with, from the given index on; NaN when there is none, or none that is exact. */
 export function rawNumber(message: Msg, from: number): number {
-  const bytes = (message as unknown as DriverMessage)._msg?.subject;
-  if (bytes === undefined) return Number.parseInt(message.subject.slice(from), 10);
+  const bytes = (message as unknown as DriverMessage)._msg?.subject ?? Buffer.from(message.subject);
   let value = bytes.length > from ? 0 : Number.NaN;
-  for (let index = from; index < bytes.length; index += 1) value = value * 10 + ((bytes[index] ?? 0) - 0x30);
-  return value;
+  for (let index = from; index < bytes.length; index += 1) {
+    const digit = (bytes[index] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value <= Number.MAX_SAFE_INTEGER ? value : Number.NaN;
 }
 
 /** The body as Latin-1 text: fast, and right for what is plain ASCII. */

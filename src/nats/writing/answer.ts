@@ -14,11 +14,15 @@ export type PublishAnswer =
   | { readonly kind: 'conflict'; readonly isPassing: boolean; readonly reason: string }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string };
 
+/** Fields as they came: nothing is taken for granted. */
 interface PubAck {
-  readonly seq?: number;
-  readonly duplicate?: boolean;
-  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+  readonly seq?: unknown;
+  readonly duplicate?: unknown;
+  readonly error?: unknown;
 }
+
+/** Of a server's words, as much as is handed on. */
+const reasonCharactersMax = 512;
 
 const wrongLastSequence = 10071;
 /** Another write of the subject is in flight (2.11 and later). */
@@ -91,19 +95,26 @@ export function readPublishAnswer(message: Msg): PublishAnswer {
   const text = rawText(message);
   // Taking it apart with JSON would cost as much as all the rest.
   const plain = plainAck.exec(text);
-  if (plain !== null) return { kind: 'stored', position: Number(plain[1]), isDuplicate: plain[2] !== undefined };
+  if (plain !== null && Number(plain[1]) > 0)
+    return { kind: 'stored', position: Number(plain[1]), isDuplicate: plain[2] !== undefined };
   const ack = parseAck(message);
-  if (ack?.error !== undefined) return judge(ack.error);
-  if (typeof ack?.seq !== 'number')
+  if (typeof ack?.error === 'object' && ack.error !== null) return judge(ack.error);
+  if (ack?.error !== undefined || typeof ack?.seq !== 'number' || !Number.isSafeInteger(ack.seq) || ack.seq < 1)
     return { kind: 'again', mayBeStored: true, reason: 'an answer that is no acknowledgement' };
   return { kind: 'stored', position: ack.seq, isDuplicate: ack.duplicate === true };
 }
 
-function judge({
-  code = 0,
-  err_code: errCode = 0,
-  description = 'refused',
-}: NonNullable<PubAck['error']>): PublishAnswer {
+const numberOr0 = (value: unknown): number => (typeof value === 'number' ? value : 0);
+
+function judge(error: {
+  readonly code?: unknown;
+  readonly err_code?: unknown;
+  readonly description?: unknown;
+}): PublishAnswer {
+  const code = numberOr0(error.code);
+  const errCode = numberOr0(error.err_code);
+  const description =
+    typeof error.description === 'string' ? error.description.slice(0, reasonCharactersMax) : 'refused';
   const reason = `${description} (${errCode})`;
   if (errCode === wrongLastSequence || errCode === writeInFlight) {
     return { kind: 'conflict', isPassing: errCode === writeInFlight, reason };

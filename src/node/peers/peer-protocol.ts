@@ -111,7 +111,9 @@ export function decodePeerAnswer<Verb extends PeerVerb>(verb: Verb, body: Uint8A
   const error = failure.safeParse((split?.fields as { error?: unknown } | undefined)?.error);
   if (error.success) {
     const { code, message, epoch } = error.data;
-    throw new SluiceError(code in errorTable ? (code as ErrorCode) : 'internal', message, { details: { epoch } });
+    throw new SluiceError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'internal', message, {
+      details: { epoch },
+    });
   }
   const checked = peerAnswers[verb].safeParse(split?.fields);
   if (split === undefined || !checked.success)
