@@ -129,6 +129,16 @@ const tree = {
       '65s',
       'Time that an idle connection stays open; longer than that of a load balancer in front.',
     ),
+    stallTimeout: setting(
+      duration('100ms', '1h'),
+      '30s',
+      'Time that a client may take nothing of an answer that waits for it; then its connection is closed. Counted as at least http.headersTimeout.',
+    ),
+    pipelinedMax: setting(
+      integer(1, 100_000),
+      100,
+      'Requests that may wait on one connection for the answers to those before them; a connection with more is closed.',
+    ),
     drainTimeout: setting(
       duration('0', '10m'),
       '10s',
@@ -243,6 +253,11 @@ const tree = {
       integer(1, 1_000_000),
       1000,
       'Events that may wait for one reader of a change stream; a slower reader is dropped.',
+    ),
+    bytesMax: setting(
+      bytes('1MiB', '64GiB'),
+      '256MiB',
+      'Bytes of events that may wait for all readers of change streams together; beyond, readers that have not taken the event before are dropped.',
     ),
   },
   limits: {

@@ -8,6 +8,8 @@ import { type ControlSubjects, controlSubjects } from '../events/subjects.ts';
 import type { Link } from './link.ts';
 
 export interface Messenger {
+  /** The largest body that the server takes. */
+  readonly bodyBytesMax: number;
   /** Sent when connected, dropped otherwise. */
   pulse(node: string, body: Uint8Array): void;
   onPulse(receive: (body: Uint8Array) => void): () => void;
@@ -33,6 +35,9 @@ export function createMessenger(link: Link, cluster: string, onProblem: (what: s
   }
 
   return {
+    get bodyBytesMax() {
+      return link.payloadBytesMax;
+    },
     pulse(node, body) {
       // The driver would keep it until it is connected again, and an old pulse is a lie.
       if (link.isConnected) link.connection.publish(subjects.pulse(node), body);
@@ -45,10 +50,10 @@ export function createMessenger(link: Link, cluster: string, onProblem: (what: s
     serve(node, answer) {
       return subscribe(subjects.request(node, '*'), (message) => {
         const verb = message.subject.slice(message.subject.lastIndexOf('.') + 1);
-        answer(verb, message.data).then(
-          (body) => message.respond(body),
-          (error: unknown) => onProblem(`${message.subject}: ${messageOf(error)}`),
-        );
+        // Answering may fail as well: the driver throws for a body that the server does not take, and when it is closed.
+        answer(verb, message.data)
+          .then((body) => message.respond(body))
+          .catch((error: unknown) => onProblem(`${message.subject}: ${messageOf(error)}`));
       });
     },
   };

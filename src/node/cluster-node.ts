@@ -65,6 +65,7 @@ export function createClusterNode(options: ClusterNodeOptions): ClusterNode {
     isServedBy: (owner, cache, partition) => owner === node || peers.candidates(cache, partition).includes(owner),
     cachesMax: options.cachesMax,
   });
+  let unreadableRequests = 0;
   const membership: Membership = createMembership({
     session,
     messenger,
@@ -91,6 +92,8 @@ export function createClusterNode(options: ClusterNodeOptions): ClusterNode {
     isReady: () => service.readiness().isReady,
     memberCount: () => aliveCount(session.control.state.members),
     epoch: () => membership.epoch,
+    unreadablePulses: () => membership.unreadablePulses,
+    unreadableRequests: () => unreadableRequests,
   });
   const service = createLocalNode({
     session,
@@ -165,7 +168,16 @@ export function createClusterNode(options: ClusterNodeOptions): ClusterNode {
         async start() {
           stopServing = messenger.serve(
             node,
-            createPeerService({ node, registry, membership, waitMaxMs: read.waitMs }),
+            createPeerService({
+              node,
+              registry,
+              membership,
+              waitMaxMs: read.waitMs,
+              answerBytesMax: () => messenger.bodyBytesMax,
+              onUnreadable() {
+                unreadableRequests += 1;
+              },
+            }),
           );
         },
         stop: async () => stopServing?.(),

@@ -12,6 +12,8 @@ export interface MetricsOptions {
   readonly isReady: () => boolean;
   readonly memberCount: () => number;
   readonly epoch: () => number;
+  readonly unreadablePulses: () => number;
+  readonly unreadableRequests: () => number;
 }
 
 export interface Metrics {
@@ -191,6 +193,27 @@ export function createMetrics(options: MetricsOptions): Metrics {
       },
     });
   }
+
+  const bucketCount = (read: (host: CacheHost) => number): number =>
+    [...options.hosts()].reduce((total, host) => total + read(host), 0);
+  const undecodable: Readonly<Record<string, () => number>> = {
+    'bucket-foreign': () => bucketCount((host) => sum(host, (view) => view.counters.foreign)),
+    'bucket-unreadable': () => bucketCount((host) => sum(host, (view) => view.counters.unreadable)),
+    'control-unreadable': () => session.control.state.unreadable.count,
+    'control-unknown': () => session.control.state.unknown.count,
+    pulse: options.unreadablePulses,
+    request: options.unreadableRequests,
+  };
+  new Counter({
+    name: 'sluice_undecodable_total',
+    help: 'Messages of others that could not be read, and were skipped or refused',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [kind, read] of Object.entries(undecodable)) this.inc({ kind }, read());
+    },
+  });
 
   const nodeLevels: readonly (readonly [string, string, () => number])[] = [
     ['sluice_writes_in_flight', 'Writes that wait for acknowledgement', () => session.publisher.inFlight],

@@ -41,6 +41,7 @@ export interface TestDoorOptions extends FakeNodeOptions {
   readonly http?: Partial<Settings['http']>;
   readonly readWaitMaxMs?: number;
   readonly buffered?: number;
+  readonly watchBytesMax?: number;
   /** The clock of the door alone; the node has `clock`. */
   readonly doorClock?: Clock;
   /** Changes the service that the door sees. */
@@ -58,7 +59,10 @@ export async function startDoor(options: TestDoorOptions = {}): Promise<TestDoor
     settings: {
       http: { ...defaults.http, port: 0, ...options.http },
       read: { waitMaxMs: options.readWaitMaxMs ?? defaults.read.waitMaxMs },
-      watch: { buffered: options.buffered ?? defaults.watch.buffered },
+      watch: {
+        buffered: options.buffered ?? defaults.watch.buffered,
+        bytesMax: options.watchBytesMax ?? defaults.watch.bytesMax,
+      },
     },
     clock: options.doorClock ?? options.clock ?? systemClock,
     log: {

@@ -28,6 +28,10 @@ export interface LimitedServerOptions {
   readonly listener: Listener;
 }
 
+function endStalled(socket: Socket): void {
+  if (socket.writableLength > 0) socket.destroy();
+}
+
 /** How often connections are looked at that have become idle while draining. */
 const idleCheckMs = 100;
 
@@ -35,22 +39,33 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
   const sockets = new Set<Socket>();
   /** The newest request of each connection that takes the long way. */
   const newest = new WeakMap<object, ServerResponse>();
+  /** Requests of a connection that came before those before them were answered. */
+  const pipelined = new WeakMap<Socket, number>();
   const headersTimeout = Math.min(http.headersTimeoutMs, http.requestTimeoutMs);
+  const checkMs = Math.min(1_000, Math.max(25, headersTimeout / 4));
   const server = createServer(
     {
       maxHeaderSize: http.headerBytesMax,
       headersTimeout,
       requestTimeout: http.requestTimeoutMs,
       keepAliveTimeout: http.keepAliveTimeoutMs,
-      connectionsCheckingInterval: Math.min(1_000, Math.max(25, headersTimeout / 4)),
+      connectionsCheckingInterval: checkMs,
     },
     (req, res) => {
+      // What stood behind a request for which the connection was closed.
+      if (req.socket.destroyed) return;
+      // A response has no socket while others of its connection stand before it.
+      if (res.socket === null && !mayWait(req.socket, res)) return void req.socket.destroy();
       req.url = originForm(req.url ?? '/');
       if (fast(req, res)) return;
       newest.set(req.socket, res);
+      // A route may work for longer than a client may take nothing; without this the server would end the connection then.
+      res.on('timeout', endStalled);
       listener(req, res);
     },
   );
+  // Ends a connection on which nothing moved: an answer that is not taken. Requests that do not arrive are ended sooner.
+  server.timeout = Math.max(http.stallTimeoutMs, headersTimeout + 2 * checkMs);
   server.maxConnections = http.connectionsMax;
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -70,6 +85,14 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
     const message = 'Expect: only 100-continue can be expected';
     writeAnswer(res, problemAnswer(new HttpProblem('bad-request', message, { status: 417 }), req.url ?? ''), true);
   });
+
+  function mayWait(socket: Socket, res: ServerResponse): boolean {
+    const count = (pipelined.get(socket) ?? 0) + 1;
+    if (count > http.pipelinedMax) return false;
+    pipelined.set(socket, count);
+    res.once('close', () => pipelined.set(socket, (pipelined.get(socket) ?? 1) - 1));
+    return true;
+  }
 
   return {
     server,

@@ -69,7 +69,11 @@ export function createHttpDoor({ service, settings, clock, log = silent }: HttpD
     streams,
     bodyBytesMax: http.bodyBytesMax,
     readWaitMaxMs: settings.read.waitMaxMs,
-    watchLimits: { eventsMax: settings.watch.buffered, bytesMax: watchBytesMax },
+    watchLimits: {
+      eventsMax: settings.watch.buffered,
+      bytesMax: watchBytesMax,
+      budget: { bytes: 0, bytesMax: settings.watch.bytesMax },
+    },
   };
   const router = createRouter({
     routes: [cacheRoutes, keyRoutes, listRoutes, watchRoutes, nodeRoutes].flatMap((build) => build(context)),

@@ -55,6 +55,8 @@ export interface Membership {
   standing(node: string): Standing | undefined;
   /** The newest pulse of each node that was heard, whatever its age. */
   readonly heard: ReadonlyMap<string, Heard>;
+  /** Pulses that could not be read. */
+  readonly unreadablePulses: number;
   /** Nodes whose pulse is younger than the suspect time, this one excepted. */
   audible(): Pulse[];
   stop(): void;
@@ -87,6 +89,7 @@ export function createMembership(options: MembershipOptions): Membership {
   const pastLives = new Set<string>();
   let lostSinceMs: number | undefined;
   let joining: Promise<void> | undefined;
+  let unreadablePulses = 0;
   let ticker: Timer | undefined;
 
   const stopHearing = messenger.onPulse(hear);
@@ -118,14 +121,24 @@ export function createMembership(options: MembershipOptions): Membership {
 
   function hear(body: Uint8Array): void {
     const pulse = decodePulse(body);
-    if (isRefused(pulse)) return;
+    if (isRefused(pulse)) {
+      unreadablePulses += 1;
+      return;
+    }
     const nowMs = clock.monotonic();
     detector.heard(pulse.node, pulse.incarnation, nowMs);
     const known = heard.get(pulse.node);
+    if (known === undefined && heard.size >= heardMax) forgetStrangers();
     if (known === undefined && heard.size >= heardMax) return;
     // Two processes with one id would take turns; the log knows which of them is the member.
     if (pulse.node === node && pulse.incarnation !== incarnation) return;
     heard.set(pulse.node, { pulse: mergeReady(known?.pulse, pulse), heardAtMs: nowMs });
+  }
+
+  /** Whoever may pulse under any name must not be able to keep members from being heard. */
+  function forgetStrangers(): void {
+    const { members } = control.state.members;
+    for (const name of heard.keys()) if (members.get(name)?.status !== 'alive') heard.delete(name);
   }
 
   function pulse(): void {
@@ -220,6 +233,9 @@ export function createMembership(options: MembershipOptions): Membership {
     state: 'starting',
     http: undefined,
     heard,
+    get unreadablePulses() {
+      return unreadablePulses;
+    },
     get incarnation() {
       return incarnation;
     },

@@ -4,7 +4,7 @@
  */
 
 import type { CacheRegistry } from '../../cluster/cache-registry.ts';
-import { SluiceError } from '../../errors.ts';
+import { isSluiceError, SluiceError } from '../../errors.ts';
 import type { PartitionView } from '../../replay/partition-view.ts';
 import { listView } from '../../service/cache.ts';
 import type { CacheService } from '../../service/cache-service.ts';
@@ -24,6 +24,10 @@ export interface PeerServiceOptions {
   readonly membership: Membership;
   /** Bound of waits that an asker may demand. */
   readonly waitMaxMs: number;
+  /** Bound of an answer in bytes. */
+  readonly answerBytesMax: () => number;
+  /** Told of each request that breaks the protocol. */
+  readonly onUnreadable: () => void;
 }
 
 /** Answers one request; never rejects. */
@@ -58,7 +62,12 @@ export function createPeerService(
   }
 
   async function list({ cache, partition, prefix, after, limit }: PeerRequest<'list'>): Promise<Uint8Array> {
-    return encodePeerBody(listView(held(cache, partition).view, { prefix, after, limit }));
+    const page = listView(held(cache, partition).view, { prefix, after, limit });
+    const body = encodePeerBody(page);
+    if (body.length <= options.answerBytesMax()) return body;
+    // The first keys of a page are a page, too; the asker goes on behind the last one.
+    const keys = page.keys.slice(0, Math.floor((page.keys.length * options.answerBytesMax()) / body.length / 2));
+    return encodePeerBody({ ...page, keys, next: keys.at(-1)?.key });
   }
 
   async function reached({ cache, positions, waitMs }: PeerRequest<'reached'>): Promise<Uint8Array> {
@@ -88,10 +97,14 @@ export function createPeerService(
     }
   }
 
-  return async (verb, body) => {
+  return async (verb, request) => {
     try {
-      return await answer(verb, body);
+      const body = await answer(verb, request);
+      const bytesMax = options.answerBytesMax();
+      if (body.length <= bytesMax) return body;
+      throw new SluiceError('too-large', `${verb}: the answer has ${body.length} bytes; at most ${bytesMax} fit`);
     } catch (error) {
+      if (isSluiceError(error, 'bad-request') || isSluiceError(error, 'unsupported')) options.onUnreadable();
       return encodePeerFailure(error, membership.epoch);
     }
   };

@@ -37,8 +37,8 @@ export interface Peers {
 
 const answerMs = 1_000;
 const epochWaitMs = 1_000;
-/** Refused, silent or gone: another node may do better. */
-const movesOn = ['not-owner', 'not-ready', 'log-unavailable', 'closed'] as const;
+/** Refused, silent, gone, or an entry that fits into no answer: another node may do better, and at last the log. */
+const movesOn = ['not-owner', 'not-ready', 'log-unavailable', 'closed', 'too-large'] as const;
 
 export function createPeers({ session, messenger, membership, owners, waitMaxMs }: PeersOptions): Peers {
   const parsed = new Map<string, ReadonlySet<number>>();

@@ -27,6 +27,8 @@ describe('the reply subject of a delivered message', () => {
       '$JS.ACK.S.C.1..3.4.5',
       '$JS.ACK.S.C.1.2.3.4.',
       '$JS.ACK.S.C.1.2.3.-4.5',
+      '$JS.ACK.S.C.1.9007199254740992.3.4.5',
+      '$JS.ACK.S.C.1.2.18446744073709551615.4.5',
     ]) {
       assert.equal(parse(subject), undefined, subject);
     }

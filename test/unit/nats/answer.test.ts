@@ -43,6 +43,15 @@ describe('an answer to a publish', () => {
     assert.deepEqual(gist(messageOf('', 'NATS/1.0 503\r\n\r\n')), ['again', false]);
     assert.deepEqual(gist(messageOf('')), ['again', true]);
     assert.deepEqual(gist(messageOf('', 'NATS/1.0 408 Request Timeout\r\n\r\n')), ['again', true]);
+    for (const body of [
+      '{"error":null}',
+      '{"error":7}',
+      '{"seq":0}',
+      '{"seq":1.5}',
+      '{"seq":1e400}',
+      '{"stream":"S","seq":0}',
+    ])
+      assert.deepEqual(gist(messageOf(body)), ['again', true], body);
     for (const body of ['+OK', 'null', '[]', '{}', '"17"', '17', '{"seq":"17"}', '{"seq":']) {
       assert.deepEqual(gist(messageOf(body)), ['again', true], body);
     }
@@ -72,6 +81,7 @@ describe('an answer to a publish', () => {
     [refusal(10165, 'invalid per-message TTL'), ['refused', 'unsupported']],
     [refusal(99_999, 'an error of a later version'), ['refused', 'unsupported']],
     [messageOf('{"error":{}}'), ['refused', 'unsupported']],
+    [messageOf('{"error":{"code":"x","err_code":{},"description":{"toString":1}}}'), ['refused', 'unsupported']],
   ];
   for (const [message, expected] of cases) {
     it(`is judged by the server's number: ${message.string().slice(0, 80)}`, () => {

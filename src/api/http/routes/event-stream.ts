@@ -10,11 +10,19 @@ import type { ServerResponse } from 'node:http';
 import { type Clock, every, type Timer } from '../../../base/clock.ts';
 import type { ErrorCode } from '../../../errors.ts';
 
+/** What waits for all readers together. */
+export interface EventBudget {
+  bytes: number;
+  readonly bytesMax: number;
+}
+
 export interface EventStreamLimits {
   /** Events that may wait while the socket is stuck. */
   readonly eventsMax: number;
   /** Bytes that may wait in any case; one event alone may be larger. */
   readonly bytesMax: number;
+  /** Shared by the readers: while it is used up, a reader that has not taken the event before is dropped. */
+  readonly budget: EventBudget;
 }
 
 export interface EventStreamOptions {
@@ -51,10 +59,17 @@ export function createEventStream({ res, clock, limits, progress, onEnd }: Event
   let waitingBytes = 0;
   /** Bytes handed to the socket and not taken yet; there is at most one such write. */
   let writingBytes = 0;
+  /** Bytes of the budget that this reader uses, until its socket has taken them or is closed. */
+  let heldBytes = 0;
   /** Since when the socket has taken nothing, while something waits for it. */
   let stuckSinceMs = clock.monotonic();
   let keepAlive: Timer | undefined;
   let linger: Timer | undefined;
+
+  function hold(bytes: number): void {
+    heldBytes += bytes;
+    limits.budget.bytes += bytes;
+  }
 
   function takeWaiting(): string {
     const text = waiting.join('');
@@ -68,6 +83,7 @@ export function createEventStream({ res, clock, limits, progress, onEnd }: Event
     writingBytes = waitingBytes;
     stuckSinceMs = clock.monotonic();
     res.write(takeWaiting(), () => {
+      hold(-Math.min(heldBytes, writingBytes));
       writingBytes = 0;
       flush();
     });
@@ -100,6 +116,14 @@ export function createEventStream({ res, clock, limits, progress, onEnd }: Event
     onEnd();
   }
 
+  /** What waits is given up where memory is short: the reader resumes from the last event that it got. */
+  function dropForRoom(): void {
+    hold(-waitingBytes);
+    waiting = [];
+    waitingBytes = 0;
+    drop();
+  }
+
   function drop(): void {
     end('slow-consumer', 'this reader takes events more slowly than they happen; resume from the last event id');
   }
@@ -111,8 +135,12 @@ export function createEventStream({ res, clock, limits, progress, onEnd }: Event
 
   function send(block: string): void {
     if (isEnding || isEnded) return;
+    const { budget } = limits;
+    if (budget.bytes > budget.bytesMax && (writingBytes > 0 || waitingBytes > 0)) return dropForRoom();
+    const bytes = Buffer.byteLength(block);
     waiting.push(block);
-    waitingBytes += Buffer.byteLength(block);
+    waitingBytes += bytes;
+    hold(bytes);
     flush();
     if (isSlow()) drop();
   }
@@ -120,6 +148,7 @@ export function createEventStream({ res, clock, limits, progress, onEnd }: Event
   res.once('close', () => {
     linger?.cancel();
     finish();
+    hold(-heldBytes);
   });
   // A reader that goes away in the middle of a write is no error of the node; `close` follows.
   res.on('error', () => undefined);

@@ -150,6 +150,38 @@ describe('a broken request', () => {
     assert.deepEqual(text.match(/^HTTP\/1\.1 \d+/gm), ['HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200']);
   });
 
+  it('is the end of a connection on which too many wait for the answers before them', async () => {
+    await start({ pipelinedMax: 8 });
+    const few = await openRaw(door.port);
+    few.send(head('GET', '/healthz').repeat(9));
+    await waitUntil('nine answers', () => few.text.match(/^HTTP\/1\.1 200/gm)?.length === 9);
+    // What was answered waits no more: the same again is as good.
+    few.send(head('GET', '/healthz').repeat(9));
+    await waitUntil('nine more', () => few.text.match(/^HTTP\/1\.1 200/gm)?.length === 18);
+    few.socket.destroy();
+    const many = await openRaw(door.port);
+    many.send(head('GET', '/healthz').repeat(5_000));
+    const text = await many.closed();
+    assert.ok((text.match(/^HTTP\/1\.1 200/gm)?.length ?? 0) < 5_000);
+  });
+
+  it('is given up when nobody takes its answer, but not while the answer is being made', async () => {
+    await start({ stallTimeoutMs: 200, headersTimeoutMs: 100, requestTimeoutMs: 60_000 });
+    const value = new Uint8Array(1_000_000);
+    assert.equal((await door.ask('PUT', `${keys}large`, { body: value })).status, 204);
+    const deaf = await openRaw(door.port);
+    deaf.socket.pause();
+    deaf.send(head('GET', `${keys}large`).repeat(40));
+    const waiting = await openRaw(door.port);
+    waiting.send(head('GET', `${keys}k?wait=2s`, 'Sluice-Min-Position: 1000'));
+    await waitUntil('the connection is closed by the door', () => {
+      deaf.send('x');
+      return deaf.isClosed;
+    });
+    assert.match(await waiting.received(/stale/), /^HTTP\/1\.1 503 /);
+    waiting.socket.destroy();
+  });
+
   it('may name its target in full', async () => {
     await start();
     assert.match(await answerTo(head('GET', 'http://other.example/healthz', 'Connection: close')), /^HTTP\/1\.1 200 /);

@@ -19,7 +19,7 @@ const context: RouteContext = {
   clock: systemClock,
   bodyBytesMax: 1,
   readWaitMaxMs: 1,
-  watchLimits: { eventsMax: 1, bytesMax: 1 },
+  watchLimits: { eventsMax: 1, bytesMax: 1, budget: { bytes: 0, bytesMax: 1 } },
   streams: new Set(),
   log: { info: () => undefined, error: () => undefined },
 };

@@ -234,6 +234,24 @@ describe('a watch over HTTP', () => {
       await waitUntil('closed', () => reader.isClosed);
     });
 
+    it('is dropped when all readers together hold too much, and those that read are not', async () => {
+      await door.stop();
+      await start({ watchBytesMax: 1024 * 1024 });
+      const deaf = await Promise.all(Array.from({ length: 8 }, () => open(`${watch}?values=base64`)));
+      for (const reader of deaf) reader.pause();
+      const good = await open(`${watch}?values=base64`);
+      for (let count = 1; door.node.openWatches > 1; count += 1) {
+        assert.ok(count < 1_000, 'nobody is dropped');
+        await put(`k${count}`, value);
+        await good.named('put', count);
+      }
+      assert.equal(good.isClosed, false);
+      const [first] = deaf;
+      first?.resume();
+      assert.equal((await first?.named('dropped'))?.[0]?.['code'], 'slow-consumer');
+      assert.equal(Number(lastId(first ?? good)), first?.events.filter(({ event }) => event === 'put').length);
+    });
+
     it('is cut off when it does not even take the reason', async () => {
       const reader = await open(`${watch}?values=base64`);
       reader.pause();
