@@ -41,6 +41,8 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
   const newest = new WeakMap<object, ServerResponse>();
   /** Requests of a connection that came before those before them were answered. */
   const pipelined = new WeakMap<Socket, number>();
+  /** Connections whose last request has come: what follows it on them is not looked at (RFC 9112 section 9.6). */
+  const ended = new WeakSet<Socket>();
   const headersTimeout = Math.min(http.headersTimeoutMs, http.requestTimeoutMs);
   const checkMs = Math.min(1_000, Math.max(25, headersTimeout / 4));
   const server = createServer(
@@ -50,12 +52,19 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
       requestTimeout: http.requestTimeoutMs,
       keepAliveTimeout: http.keepAliveTimeoutMs,
       connectionsCheckingInterval: checkMs,
+      // It would answer without a problem, and go on with what follows; see `isHostRight`.
+      requireHostHeader: false,
     },
     (req, res) => {
-      // What stood behind a request for which the connection was closed.
-      if (req.socket.destroyed) return;
+      // What stood behind the last request of a connection, or behind one for which it was closed.
+      if (req.socket.destroyed || ended.has(req.socket)) return;
       // A response has no socket while others of its connection stand before it.
       if (res.socket === null && !mayWait(req.socket, res)) return void req.socket.destroy();
+      if (!res.shouldKeepAlive) ended.add(req.socket);
+      if (!isHostRight(req)) {
+        ended.add(req.socket);
+        return writeAnswer(res, problemAnswer(hostProblem, req.url ?? ''), true);
+      }
       req.url = originForm(req.url ?? '/');
       if (fast(req, res)) return;
       newest.set(req.socket, res);
@@ -72,6 +81,8 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('clientError', (error, socket) => {
+    // Something stands behind the last request of the connection; the answer to that one closes it.
+    if ('code' in error && error.code === 'HPE_CLOSED_CONNECTION') return;
     const res = newest.get(socket);
     const isAnswering =
       res !== undefined && (res.headersSent ? !res.writableFinished || !res.req.complete : res.req.complete);
@@ -118,6 +129,20 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
       limit.cancel();
     },
   };
+}
+
+const hostProblem = new SluiceError('bad-request', 'Host: must be given once (RFC 9112 section 3.2)', {
+  details: { field: 'Host' },
+});
+
+/** Two names of a host could be two hosts to two servers; only HTTP/1.0 may leave it out. */
+function isHostRight({ rawHeaders, httpVersionMinor }: IncomingMessage): boolean {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return count === 1 || (count === 0 && httpVersionMinor === 0);
 }
 
 /** A target may be absolute (RFC 9112 section 3.2.2): host and scheme are dropped, the door serves only itself. */

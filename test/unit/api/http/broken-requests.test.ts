@@ -55,7 +55,8 @@ describe('a broken request', () => {
 
   it('without the name of a host is answered 400', async () => {
     await start();
-    assert.match(await answerTo('GET /healthz HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400 /);
+    assert.match(await answerTo('GET /healthz HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400 [\s\S]*"code":"bad-request"/);
+    assert.match(await answerTo(head('GET', '/healthz', 'host: y')), /^HTTP\/1\.1 400 [\s\S]*"code":"bad-request"/);
     assert.match(await answerTo('GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /);
   });
 
@@ -142,6 +143,23 @@ describe('a broken request', () => {
     assert.match(await raw.closed(), /"code":"too-large"/);
   });
 
+  it('is the last of its connection: what follows is not done', async () => {
+    await start();
+    const hidden = `${head('PUT', `${keys}hidden`, 'Content-Length: 1')}x`;
+    const lasts = [
+      head('GET', '/healthz', 'Connection: close'),
+      head('GET', `${keys}none`, 'Connection: close'),
+      'GET /healthz HTTP/1.0\r\n\r\n',
+      'GET /healthz HTTP/1.1\r\n\r\n',
+      head('GET', '/healthz', 'Host: y'),
+    ];
+    for (const last of lasts) {
+      const text = await answerTo(`${last}${hidden}`);
+      assert.equal(text.match(/^HTTP\/1\.1 /gm)?.length, 1, text);
+      assert.equal((await door.ask('GET', `${keys}hidden`)).status, 404, last);
+    }
+  });
+
   it('does not keep the good ones before it from being answered', async () => {
     await start();
     const text = await answerTo(
@@ -166,14 +184,14 @@ describe('a broken request', () => {
   });
 
   it('is given up when nobody takes its answer, but not while the answer is being made', async () => {
-    await start({ stallTimeoutMs: 200, headersTimeoutMs: 100, requestTimeoutMs: 60_000 });
+    await start({ stallTimeoutMs: 1_000, headersTimeoutMs: 500, requestTimeoutMs: 60_000 });
     const value = new Uint8Array(1_000_000);
     assert.equal((await door.ask('PUT', `${keys}large`, { body: value })).status, 204);
     const deaf = await openRaw(door.port);
     deaf.socket.pause();
     deaf.send(head('GET', `${keys}large`).repeat(40));
     const waiting = await openRaw(door.port);
-    waiting.send(head('GET', `${keys}k?wait=2s`, 'Sluice-Min-Position: 1000'));
+    waiting.send(head('GET', `${keys}k?wait=2500ms`, 'Sluice-Min-Position: 1000'));
     await waitUntil('the connection is closed by the door', () => {
       deaf.send('x');
       return deaf.isClosed;
