@@ -17,9 +17,9 @@ import { waitUntil } from '../../support/wait-until.ts';
 const value = 'the value that everybody reads';
 const largeBytes = 1_000_000;
 const limits = {
-  SLUICE_HTTP_HEADERS_TIMEOUT: '2s',
-  SLUICE_HTTP_REQUEST_TIMEOUT: '4s',
-  SLUICE_HTTP_STALL_TIMEOUT: '5s',
+  SLUICE_HTTP_HEADERS_TIMEOUT: '6s',
+  SLUICE_HTTP_REQUEST_TIMEOUT: '8s',
+  SLUICE_HTTP_STALL_TIMEOUT: '8s',
   SLUICE_HTTP_CONNECTIONS_MAX: '12000',
   SLUICE_WATCH_BYTES_MAX: '32MiB',
 };
