@@ -16,8 +16,14 @@ export interface OrdinaryReport {
 const wrongMax = 10;
 const answerLimitMs = 15_000;
 
+export interface OrdinaryClient {
+  /** Requests that have ended so far. */
+  readonly asked: number;
+  stop(): Promise<OrdinaryReport>;
+}
+
 /** Asks until it is stopped. */
-export function startOrdinaryClient(url: string, expected: string): () => Promise<OrdinaryReport> {
+export function startOrdinaryClient(url: string, expected: string): OrdinaryClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const timesMs: number[] = [];
   const wrong: string[] = [];
@@ -50,12 +56,19 @@ export function startOrdinaryClient(url: string, expected: string): () => Promis
     }
   })();
 
-  return async () => {
+  async function stop(): Promise<OrdinaryReport> {
     isOver = true;
     await running;
     agent.destroy();
-    const sorted = timesMs.sort((a, b) => a - b);
+    const sorted = [...timesMs].sort((a, b) => a - b);
     const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
     return { answered: sorted.length, wrong, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  }
+
+  return {
+    get asked() {
+      return timesMs.length;
+    },
+    stop,
   };
 }
