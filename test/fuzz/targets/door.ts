@@ -19,7 +19,7 @@ const watchIds: FuzzTarget = {
   name: 'watch-ids',
   promise: 'the id of an event is one exact position per partition that can be written again, or refused',
   dictionary: ['.', '0', 'zzzzzzzzzzz', '9007199254740991', '2gosa7pa2gv', '2gosa7pa2gw', '-', 'Z'],
-  cases: 20_000,
+  cases: 8_000,
   run(bytes) {
     const text = bytes.toString('latin1');
     for (const count of [1, 2, text.split('.').length]) {
@@ -56,7 +56,7 @@ const fields: FuzzTarget = {
     '//',
     '/v1/caches/demo/keys/',
   ],
-  cases: 15_000,
+  cases: 6_000,
   run(bytes) {
     const [target = '', condition = '', tags = '', accept = '', time = '', body = ''] = splitLines(bytes, 6);
     const key = unlessRefused(() => keyOf(target));
@@ -169,7 +169,7 @@ const connections: FuzzTarget = {
     'TRACE',
     ' :',
   ],
-  cases: 1_200,
+  cases: 600,
   async run(bytes) {
     const { port, logged, ask, node } = await (door ??= openDoor());
     const statuses = checkResponses(await exchange(port, bytes));

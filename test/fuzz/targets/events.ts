@@ -41,7 +41,7 @@ const keys: FuzzTarget = {
   name: 'keys',
   promise: 'a key and its token are one to one, and a token of no key is no key',
   dictionary: ['=sha256-', '=41', '=2E', '=00', '=FF', '=ED=A0=80', '_kv', '..', '.', '\u{1F600}', '\ufeff', '%'],
-  cases: 20_000,
+  cases: 8_000,
   run(bytes) {
     const [token = '', escaped] = splitLines(bytes, 2);
     const key = decodeKey(token, escaped);
@@ -65,7 +65,7 @@ const headers: FuzzTarget = {
   name: 'headers',
   promise: 'the fast scan of a header block finds what the plain reading finds',
   dictionary: headerWords,
-  cases: 20_000,
+  cases: 8_000,
   run(bytes) {
     scan.read(bytes);
     const text = headerText(bytes);
@@ -119,7 +119,7 @@ const entries: FuzzTarget = {
     '=sha256-',
     ',',
   ],
-  cases: 20_000,
+  cases: 8_000,
   run(bytes) {
     const event = decodeBucketRecord(context, toRecord(bytes));
     if (event.type === 'entry.put') {
@@ -171,7 +171,7 @@ const controlEvents: FuzzTarget = {
   name: 'control-events',
   promise: 'a control event is readable and can be written again, or unreadable with a short reason',
   dictionary: controlWords,
-  cases: 15_000,
+  cases: 6_000,
   run(bytes) {
     const { event } = decodeControlRecord('sluice', toRecord(bytes));
     if (event.type === 'control.unreadable')
@@ -187,7 +187,7 @@ const controlState: FuzzTarget = {
   name: 'control-state',
   promise: 'whatever a control log says, its fold is bounded, the same twice, and survives a checkpoint',
   dictionary: controlWords,
-  cases: 4_000,
+  cases: 1_000,
   run(bytes) {
     const lines = bytes.toString('latin1').split('\n');
     const fold = (): ReturnType<typeof initControl> => {
@@ -257,7 +257,7 @@ const ttls: FuzzTarget = {
     '\u00b5s',
     '\u03bcs',
   ],
-  cases: 20_000,
+  cases: 8_000,
   run(bytes) {
     const ttlMs = parseNatsTtl(bytes.toString('utf8'));
     promise(ttlMs === undefined || ttlMs >= 0, () => `ttl ${ttlMs}`);

@@ -36,7 +36,7 @@ const units: FuzzTarget = {
     '\u00a0',
     'constructor',
   ],
-  cases: 30_000,
+  cases: 12_000,
   run(bytes) {
     const text = bytes.toString('utf8');
     const durationMs = readDuration(text);
@@ -82,7 +82,7 @@ const commentedJson: FuzzTarget = {
   name: 'commented-json',
   promise: 'a file with settings is read as JSON reads it, or refused with a place and nothing of the text',
   dictionary: jsonWords,
-  cases: 15_000,
+  cases: 6_000,
   run(bytes) {
     const text = bytes.toString('utf8');
     let value: unknown;
@@ -115,7 +115,7 @@ const settings: FuzzTarget = {
     'none',
     'all',
   ],
-  cases: 2_500,
+  cases: 1_000,
   run(bytes) {
     const text = bytes.toString('utf8');
     const end = text.indexOf('\n\n');
@@ -157,7 +157,7 @@ const declarations: FuzzTarget = {
     '__proto__',
     '9007199254740991',
   ],
-  cases: 10_000,
+  cases: 4_000,
   run(bytes) {
     const value = plainJson(bytes.toString('utf8'));
     const given = unlessRefused(() => parseCacheSettings(value, builtInCacheSettings));
@@ -204,7 +204,7 @@ const commandLines: FuzzTarget = {
     '--constructor',
     '-',
   ],
-  cases: 1_500,
+  cases: 1_000,
   run(bytes) {
     const words = bytes.toString('utf8').split('\n').slice(0, 64);
     const flags = unlessRefused(() => parseFlags(words));

@@ -18,7 +18,7 @@ const deliveries: FuzzTarget = {
   name: 'deliveries',
   promise: 'the place of a delivered message is four exact numbers, or it has none',
   dictionary: ['$JS.ACK.', '.', '1', '0', '1700000000000000000', '9007199254740993', '18446744073709551615'],
-  cases: 30_000,
+  cases: 12_000,
   run(bytes) {
     const delivery: Delivery = { position: 0, ordinal: 0, atMs: 0, pending: 0 };
     if (!parseAckSubject(bytes, delivery)) return;
@@ -49,7 +49,7 @@ const answers: FuzzTarget = {
     '503',
     'NATS/1.0 503\r\n\r\n',
   ],
-  cases: 20_000,
+  cases: 8_000,
   run(bytes) {
     const headerEnd = bytes.indexOf('\r\n\r\n');
     const [header, data] =
@@ -136,7 +136,7 @@ const pulses: FuzzTarget = {
     '__proto__',
     'ready',
   ],
-  cases: 15_000,
+  cases: 6_000,
   run(bytes) {
     const pulse = decodePulse(bytes);
     if (isRefused(pulse)) return;
