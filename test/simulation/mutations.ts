@@ -59,8 +59,8 @@ export const mutations: readonly Mutation[] = [
     name: 'retry without message id',
     what: 'each attempt has an id of its own, so a lost acknowledgement stores the write twice',
     file: 'nats/writing/pending-write.js',
-    from: 'return encodeHeader(this.#fields);',
-    to: "return encodeHeader(this.#fields.replace(/(Nats-Msg-Id: .*)/, '$1-' + this.attempts));",
+    from: 'return bytes.subarray(headerAt, bodyAt);',
+    to: "return Buffer.from(String(Buffer.from(bytes.subarray(headerAt, bodyAt))).replace(/(Nats-Msg-Id: .*)/, '$1-' + this.attempts));",
     seeds: 50,
   },
   {
