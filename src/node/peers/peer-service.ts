@@ -8,6 +8,7 @@ import { isSluiceError, SluiceError } from '../../errors.ts';
 import type { PartitionView } from '../../replay/partition-view.ts';
 import { listView } from '../../service/cache.ts';
 import type { CacheService } from '../../service/cache-service.ts';
+import { cutPage } from '../../service/key-page.ts';
 import { rebuildHere } from '../local-node.ts';
 import type { Membership } from './membership.ts';
 import {
@@ -63,11 +64,8 @@ export function createPeerService(
 
   async function list({ cache, partition, prefix, after, limit }: PeerRequest<'list'>): Promise<Uint8Array> {
     const page = listView(held(cache, partition).view, { prefix, after, limit });
-    const body = encodePeerBody(page);
-    if (body.length <= options.answerBytesMax()) return body;
     // The first keys of a page are a page, too; the asker goes on behind the last one.
-    const keys = page.keys.slice(0, Math.floor((page.keys.length * options.answerBytesMax()) / body.length / 2));
-    return encodePeerBody({ ...page, keys, next: keys.at(-1)?.key });
+    return encodePeerBody(cutPage(page, options.answerBytesMax() / 2));
   }
 
   async function reached({ cache, positions, waitMs }: PeerRequest<'reached'>): Promise<Uint8Array> {

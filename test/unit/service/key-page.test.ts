@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ListedKey } from '../../../src/service/cache-service.ts';
-import { mergePages, pageOf } from '../../../src/service/key-page.ts';
+import { cutPage, mergePages, pageOf } from '../../../src/service/key-page.ts';
 
 const listed = (key: string): ListedKey => ({ key, revision: key.length, bytes: 1 });
 const someKeys = fc.uniqueArray(fc.string({ maxLength: 4 }), { maxLength: 400, size: 'max' });
@@ -59,6 +59,35 @@ describe('a page of keys', () => {
         );
         assert.deepEqual(merged, pageOf(keys.map(listed), wanted, true));
       }),
+    );
+  });
+
+  it('of several partitions gives every key once, also when each part is cut to a number of bytes', () => {
+    fc.assert(
+      fc.property(
+        someKeys,
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 2_000 }),
+        (keys, limit, count, bytesMax) => {
+          const parts = Array.from({ length: count }, (_, part) =>
+            keys.filter((_key, index) => index % count === part).map(listed),
+          );
+          const told: string[] = [];
+          let after: string | undefined;
+          do {
+            const pages = parts.map((part) => cutPage(pageOf(part, { after, limit }, true), bytesMax));
+            for (const page of pages) {
+              const bytes = page.keys.reduce((sum, { key }) => sum + Buffer.byteLength(key) + 64, 0);
+              assert.ok(page.keys.length <= 1 || bytes <= bytesMax);
+            }
+            const merged = mergePages(pages, limit);
+            told.push(...merged.keys.map(({ key }) => key));
+            after = merged.next;
+          } while (after !== undefined);
+          assert.deepEqual(told, [...keys].sort());
+        },
+      ),
     );
   });
 
