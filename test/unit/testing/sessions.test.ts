@@ -1,27 +1,12 @@
 /** What a session may count on: each check with a history that keeps it and one that breaks it. */
-import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Finding } from '../../../src/testing/history/finding.ts';
-import type { History } from '../../../src/testing/history/record.ts';
 import { checkBoundedStaleness } from '../../../src/testing/sessions/bounded-staleness.ts';
 import { checkMonotonicReads } from '../../../src/testing/sessions/monotonic-reads.ts';
 import { checkPositionReads } from '../../../src/testing/sessions/position-reads.ts';
 import { checkReadYourWrites } from '../../../src/testing/sessions/read-your-writes.ts';
 import { checkWritesFollowReads } from '../../../src/testing/sessions/writes-follow-reads.ts';
 import { clearAt, deleteAt, invalidateAt, localAt, lost, putAt } from '../../support/history-records.ts';
-
-type Check = (history: History) => Finding[];
-
-function holds(check: Check, history: History): void {
-  assert.deepEqual(check(history), []);
-}
-
-function breaks(check: Check, history: History, message: RegExp): void {
-  const findings = check(history);
-  assert.equal(findings.length, 1, JSON.stringify(findings));
-  assert.match(findings[0]?.message ?? '', message);
-  assert.ok((findings[0]?.records.length ?? 0) > 0);
-}
+import { breaks, holds } from '../../support/verdicts.ts';
 
 const put1 = putAt([1, 2], 'a', 'x', { revision: 1 });
 const put2 = putAt([3, 4], 'a', 'y', { revision: 2 });

@@ -1,8 +1,6 @@
 /** What a watch promises: each check with a history that keeps it and one that breaks it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Finding } from '../../../src/testing/history/finding.ts';
-import type { History } from '../../../src/testing/history/record.ts';
 import {
   checkWatchFiltered,
   checkWatchGenuine,
@@ -13,19 +11,7 @@ import {
   checkWatchUnique,
 } from '../../../src/testing/watch/check-watches.ts';
 import { clearAt, deleteAt, invalidateAt, lost, putAt, watchSays } from '../../support/history-records.ts';
-
-type Check = (history: History) => Finding[];
-
-function holds(check: Check, history: History): void {
-  assert.deepEqual(check(history), []);
-}
-
-function breaks(check: Check, history: History, message: RegExp): void {
-  const findings = check(history);
-  assert.equal(findings.length, 1, JSON.stringify(findings));
-  assert.match(findings[0]?.message ?? '', message);
-  assert.ok((findings[0]?.records.length ?? 0) > 0);
-}
+import { breaks, holds } from '../../support/verdicts.ts';
 
 const writes = [
   putAt([1, 2], 'a', 'x', { revision: 1 }),
