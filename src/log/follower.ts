@@ -47,7 +47,8 @@ export const defaultFollowerLimits: FollowerLimits = {
   floorCheckMs: 30_000,
   horizonMs: 24 * 3_600_000,
   retryFirstMs: 50,
-  retryMaxMs: 2_000,
+  // With the second that a creation may take, less than the 3 s within which a copy is to be whole again after a fault.
+  retryMaxMs: 1_000,
 };
 
 export interface FollowerNotice {

@@ -278,7 +278,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       emit({ type: 'rebuilt', position: 0, reason });
     },
     floor(first) {
-      noteGap(first);
+      // A hole also where what sinks now was replaced by what has not come yet.
+      noteGap(follower.lagEvents > 0 ? Number.POSITIVE_INFINITY : first);
       store.raiseFloor(first);
       ahead.raiseFloor(first);
       // The store is exact by its floor; who only hears of changes must look again.

@@ -112,11 +112,14 @@ function missing(stream: WatchStream, stretch: Stretch, timeline: Timeline, upTo
   );
 }
 
-/** By a write whose position nobody knows, and that began before the watch was opened. */
+/** The head of a watch whose delivery was interrupted again and again: what was replaced may be missing anywhere. */
+const endless = Number.MAX_SAFE_INTEGER;
+
+/** By a write whose position nobody knows, and that began before the watch was opened; or at any time, for a head without end. */
 function mayBeReplacedUnseen({ opened, partition }: WatchStream, change: Change, timeline: Timeline): boolean {
   return timeline
     .unplaced(partition, change.key ?? '')
-    .some((write) => write.start <= (opened?.at ?? 0) && mayReplace(write, change));
+    .some((write) => (write.start <= (opened?.at ?? 0) || opened?.head === endless) && mayReplace(write, change));
 }
 
 function mayReplace(write: WriteOperation, change: Change): boolean {
@@ -127,14 +130,14 @@ function mayReplace(write: WriteOperation, change: Change): boolean {
 
 /** The log keeps the newest message of a key only, and what a clear or a tag has ended may be removed from it. */
 function isReplaced(change: Change, changes: readonly Change[]): boolean {
-  return changes.some(
-    (newer) =>
-      newer.position > change.position &&
-      (newer.key === undefined
-        ? newer.kind === 'clear' || change.tags.includes(newer.tag ?? '')
-        : newer.key === change.key) &&
-      (change.kind !== 'tag' || newer.tag === change.tag),
-  );
+  return changes.some((newer) => newer.position > change.position && replaces(newer, change));
+}
+
+function replaces(newer: Change, change: Change): boolean {
+  if (change.kind === 'tag') return newer.kind === 'tag' && newer.tag === change.tag;
+  if (newer.kind === 'clear') return true;
+  if (newer.kind === 'tag') return change.tags.includes(newer.tag ?? '');
+  return newer.key === change.key;
 }
 
 /** A watch that goes on from another one begins where that one stood, so that both together have no gap. */

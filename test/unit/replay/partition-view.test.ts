@@ -180,6 +180,24 @@ describe('a copy is complete', () => {
     assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [true, true, 4]);
   });
 
+  it('not while an entry has sunk below the floor whose successor is still on its way', async () => {
+    const a = await world.process('a');
+    for (const key of ['k', 'x', 'y']) await world.stranger.put(key, '1');
+    await world.clock.settle();
+    a.log.isReachable = false;
+    await world.clock.settle();
+    await world.stranger.put('k', '2');
+    a.log.hold();
+    a.log.isReachable = true;
+    await world.clock.advance(3_000);
+    // The log begins at 2, below what was applied: no message is missing, and yet the copy has no `k`.
+    assert.equal(a.view.follower.applied, 3);
+    assert.deepEqual([a.get('k'), a.view.isComplete], [undefined, false]);
+    a.log.release();
+    await world.clock.settle();
+    assert.deepEqual([a.get('k'), a.view.isComplete], ['2', true]);
+  });
+
   it('until it is stopped, and then it is empty', async () => {
     const a = await world.process('a');
     await a.put('k', 'v');

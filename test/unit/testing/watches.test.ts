@@ -109,6 +109,25 @@ describe('a watch', () => {
     ];
     holds(checkWatchReliable, told(4));
     assert.equal(checkWatchReliable(told(1)).length, 1);
+    const twice = [invalidateAt([1, 2], 'red', 1), invalidateAt([3, 4], 'blue', 2), invalidateAt([5, 6], 'red', 3)];
+    const red = ['tag', 3, { tag: 'red' }] as const;
+    holds(checkWatchReliable, [
+      ...twice,
+      ...watchSays('w', ['opened', 0, { head: 3 }], ['tag', 2, { tag: 'blue' }], red),
+    ]);
+    breaks(
+      checkWatchReliable,
+      [...twice, ...watchSays('w', ['opened', 0, { head: 3 }], red)],
+      /without invalidate tag "blue"/,
+    );
+    const late = [putAt([1, 2], 'a', 'x', { revision: 1 }), { ...putAt([200, 201], 'a', 'y'), ...lost }];
+    const head = Number.MAX_SAFE_INTEGER;
+    holds(checkWatchReliable, [...late, ...watchSays('w', ['opened', 0, { head }], ['progress', 2])]);
+    breaks(
+      checkWatchReliable,
+      [...late, ...watchSays('w', ['opened', 0, { head: 2 }], ['progress', 2])],
+      /without put "a"/,
+    );
     const few = [
       putAt([1, 2], 'a', 'x', { revision: 1 }),
       ...watchSays('w', ['opened', 0, { head: 2 }], ['progress', 2]),
