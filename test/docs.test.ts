@@ -151,8 +151,8 @@ describe('docs/security.md', () => {
 });
 
 describe('docs/operations.md', () => {
-  it('explains every metric that a node has, and no other', () => {
-    const source = sourceOf('src/node/metrics.ts');
+  it('explains every metric that a node or a controller has, and no other', () => {
+    const source = sourceOf('src/node/metrics.ts') + sourceOf('src/controller/metrics.ts');
     // A table of [name, sentence, …]; the names of caches' metrics lack their common beginning.
     const ofCaches = [...source.matchAll(/\[\s*'(?!sluice_)([a-z_]+)',\s*'[A-Z]/g)].map(
       (match) => `sluice_cache_${match[1]}`,

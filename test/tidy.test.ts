@@ -29,7 +29,7 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   '@nats-io/': ['nats/'],
   'lru-cache': ['store/'],
   mongodb: ['sinks/'],
-  zod: ['config/', 'api/', 'events/', 'cli/', 'node/'],
+  zod: ['config/', 'api/', 'events/', 'cli/', 'cluster/', 'node/'],
   fastify: ['api/', 'dashboard/'],
   '@grpc/': ['api/grpc/', 'client/'],
   commander: ['cli/'],

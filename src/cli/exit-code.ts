@@ -16,7 +16,7 @@ export const exitTable = {
   negative: {
     code: 1,
     meaning:
-      'a clear no: the key or thing is not there, a compare-and-set was lost, some files could not be read; of cache-node: it had to stop, or a second signal cut its stop short',
+      'a clear no: the key or thing is not there, a compare-and-set was lost, some files could not be read, an audit found a copy that differs from the log; of cache-node: it had to stop, or a second signal cut its stop short',
   },
   usage: { code: 2, meaning: 'the command line, or a value given in it, breaks a rule' },
   data: { code: 65, meaning: 'a key or value is refused, or a cache has other settings that cannot change' },
@@ -24,7 +24,7 @@ export const exitTable = {
   noNode: { code: 68, meaning: 'no member has that node id' },
   unavailable: {
     code: 69,
-    meaning: 'NATS, a node, or a nats-server to run cannot be had; of cache-controller: always',
+    meaning: 'NATS, a node, or a nats-server to run cannot be had; an audit could not look at everything',
   },
   defect: { code: 70, meaning: 'a defect of Sluice; please report it with what was printed' },
   inUse: { code: 73, meaning: 'a port or the data folder is in use by another process' },

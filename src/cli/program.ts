@@ -3,6 +3,7 @@
  * `sluice.ts`; docs/cli.md has every command and option of this list, and a test keeps it so.
  */
 import { Command } from 'commander';
+import { auditCommand } from './audit/audit.ts';
 import { cachesCommand, declareCommand, dropCommand, showCommand } from './command/caches.ts';
 import { clearCommand, invalidateCommand } from './command/clear.ts';
 import { addCommand, type ChosenCommand, type CommandSpec } from './command/context.ts';
@@ -29,7 +30,13 @@ export const commands: readonly CommandSpec[] = [
   clearCommand,
   invalidateCommand,
 ];
-export const operations: readonly CommandSpec[] = [membersCommand, evictCommand, rebuildCommand, logCommand];
+export const operations: readonly CommandSpec[] = [
+  membersCommand,
+  evictCommand,
+  rebuildCommand,
+  auditCommand,
+  logCommand,
+];
 export const cacheCommands: readonly CommandSpec[] = [declareCommand, dropCommand, showCommand, cachesCommand];
 
 /** `choose` is told the command that argv asks for. Wrong words make it throw a CommanderError. */

@@ -17,6 +17,8 @@ const sectionTitles: Readonly<Record<string, string>> = {
   cacheDefaults: 'Defaults of caches',
   watch: 'Change streams',
   limits: 'Limits',
+  controller: 'The controller',
+  audit: 'Audits of the controller',
   logging: 'Logging',
 };
 
@@ -39,7 +41,7 @@ An unknown setting is a problem too, also a flag, and also a variable that begin
 sets for a service called \`sluice\` are left alone; a service called \`sluice-http\` would set \`SLUICE_HTTP_PORT\`, so give its pods
 \`enableServiceLinks: false\`. Secrets are never shown.
 
-\`cache-controller\` and \`sluice\` read the same file and variables, and use the sections marked with their names.
+\`cache-controller\` and \`sluice\` read the same file and variables, and use the sections marked with their names; those of the\ncontroller alone are left alone by \`cache-node\`.
 `;
 
 /** The text of docs/configuration.md. */
@@ -89,7 +91,7 @@ export function buildHelp(program: Program = 'cache-node'): string {
 /** The text of config/cache-node.json: every setting with its default and its sentence. */
 export function buildDefaultFile(): string {
   const head = [
-    '// The settings of cache-node with their defaults. Made from the schema; docs/configuration.md says more.',
+    '// The settings of cache-node, and of the controller, with their defaults. Made from the schema; docs/configuration.md says more.',
     '// Comments and a comma after the last element are allowed. What is left out has its default.',
   ];
   return `${[...head, ...branchLines(settingTree, '', '')].join('\n')}\n`;

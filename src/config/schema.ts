@@ -263,6 +263,32 @@ const tree = {
   limits: {
     caches: setting(integer(1, 1024), 256, 'Caches that may be declared in the cluster.'),
   },
+  controller: {
+    host: setting(host, '127.0.0.1', 'Address on which the controller listens; 0.0.0.0 or :: for every network.'),
+    port: setting(integer(0, 65_535), 49_001, 'Port on which the controller listens; 0 lets the system choose one.'),
+  },
+  audit: {
+    interval: setting(
+      duration('1s', '30d'),
+      '1m',
+      'Time from the end of one audit of all caches to the beginning of the next.',
+    ),
+    shares: setting(
+      integer(1, 1_000_000),
+      100,
+      'Equal shares of the keys, one of which is compared in each audit, in turn; 1: all keys each time.',
+    ),
+    keysPerSecond: setting(
+      integer(1, 10_000_000),
+      1_000,
+      'Keys a second that an audit reads of each copy, and of the log.',
+    ),
+    canary: setting(
+      orNone(duration('1s', '1d')),
+      '10s',
+      'Time between two canaries, by which staleness is measured; none: nothing is written.',
+    ),
+  },
   logging: {
     level: setting(
       choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
@@ -303,6 +329,12 @@ const sharedSections: Readonly<Record<string, readonly Program[]>> = {
   logging: ['cache-controller', 'sluice'],
 };
 
+/** Sections that are none of `cache-node`'s. */
+const ownSections: Readonly<Record<string, readonly Program[]>> = {
+  controller: ['cache-controller'],
+  audit: ['cache-controller'],
+};
+
 /** One setting with all its names. */
 export interface SettingEntry {
   /** In the file: `http.port`. */
@@ -333,12 +365,13 @@ function listEntries(branch: SettingTree, parents: readonly string[]): SettingEn
 }
 
 function buildEntry(names: readonly string[], node: Setting<unknown>): SettingEntry {
+  const [section = ''] = names;
   const words = names.flatMap((part) => part.replace(/[A-Z]/g, (letter) => ` ${letter}`).split(' '));
   return {
     path: names.join('.'),
     env: `SLUICE_${words.join('_').toUpperCase()}`,
     flag: `--${words.join('-').toLowerCase()}`,
-    programs: ['cache-node', ...(sharedSections[names[0] ?? ''] ?? [])],
+    programs: ownSections[section] ?? ['cache-node', ...(sharedSections[section] ?? [])],
     setting: node,
   };
 }

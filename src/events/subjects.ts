@@ -64,6 +64,10 @@ export interface ControlSubjects {
   /** Plain NATS, in no stream. */
   pulse(node: string): string;
   request(node: string, verb: string): string;
+  /** Requests to a process that is no member. */
+  client(id: string, verb: string): string;
+  /** Which clients listen. */
+  readonly clients: string;
 }
 
 export function controlSubjects(cluster: string): ControlSubjects {
@@ -85,5 +89,7 @@ export function controlSubjects(cluster: string): ControlSubjects {
     lease: (role, epoch) => `${cluster}.lease.${role}.${epoch}`,
     pulse: (node) => `${cluster}.pulse.${node}`,
     request: (node, verb) => `${cluster}.request.${node}.${verb}`,
+    client: (id, verb) => `${cluster}.client.${id}.${verb}`,
+    clients: `${cluster}.client`,
   };
 }

@@ -3,6 +3,7 @@
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
+import { openAuditDoor } from '../cluster/audit/audit-door.ts';
 import type { CacheHost, MemoryLimits } from '../cluster/cache-host.ts';
 import { type CacheRegistry, createCacheRegistry } from '../cluster/cache-registry.ts';
 import { createSession, type Session, type SessionOptions } from '../cluster/session.ts';
@@ -11,6 +12,7 @@ import { isSluiceError, SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
 import { clusterPattern, idPattern, prefixPattern } from '../events/subjects.ts';
 import { loadCredentials } from '../nats/credentials.ts';
+import { createMessenger } from '../nats/messenger.ts';
 import type { Codec } from './codec.ts';
 import { json } from './codec.ts';
 import type { CoherentCache } from './coherent-cache.ts';
@@ -34,6 +36,11 @@ export interface ConnectOptions {
   readonly apiPrefix?: string;
   /** What the subjects of answers begin with, where the server permits only one. Default: _INBOX */
   readonly inboxPrefix?: string;
+  /**
+   * Lets `sluice audit` and controllers find this process and compare its copies with the log. It needs the right to subscribe to
+   * `<cluster>.client` and `<cluster>.client.*.*`, which the shipped accounts give to no client. Default: false
+   */
+  readonly auditable?: boolean;
   /** How long to try to connect. Default: 10 s */
   readonly connectWaitMs?: number;
   /** Deadline of a write with all its retries. Default: 10 s */
@@ -75,6 +82,9 @@ export interface Sluice {
   close(): Promise<void>;
 }
 
+/** Longest wait of an audit for this process's copies. */
+const auditWaitMaxMs = 5_000;
+
 /** Connects to a cluster. Rejects with `log-unavailable` when no server answers in time. */
 export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
   const clock = options.clock ?? systemClock;
@@ -113,7 +123,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Sluice> {
     random,
     onNotice: options.onNotice ?? (() => undefined),
   });
-  return createSluice(session).sluice;
+  const { sluice, registry } = createSluice(session);
+  if (options.auditable !== true) return sluice;
+  const messenger = createMessenger(session.link, cluster, (what) => session.options.onNotice('warn', what));
+  // It ends with the connection.
+  openAuditDoor({ messenger, registry, random, name, waitMaxMs: auditWaitMaxMs });
+  return sluice;
 }
 
 /** The library over a session that somebody else made; `registry` is what it holds. */
@@ -134,7 +149,6 @@ export function createSluice(
     cachesMax: 1_024,
     limits: (cache) => limits.get(cache),
   });
-
   async function findOrCreate(cache: string, create: CacheDeclaration | undefined): Promise<CacheHost> {
     try {
       return await registry.open(cache);

@@ -13,6 +13,7 @@ import type { Clock } from '../base/clock.ts';
 import { createPartList, type Lifecycle, type Part } from '../base/lifecycle.ts';
 import type { Random } from '../base/random.ts';
 import { type FolderLock, lockFolder } from '../broker/server/folder-lock.ts';
+import type { CacheRegistry } from '../cluster/cache-registry.ts';
 import { createSession, type Session } from '../cluster/session.ts';
 import { sessionOptions } from '../cluster/session-options.ts';
 import type { Settings } from '../config/schema.ts';
@@ -31,6 +32,8 @@ export interface DaemonOptions {
   readonly version: string;
   /** Something happened after which this process must stop; called once. */
   readonly onFatal: (error: SluiceError) => void;
+  /** Handed the copies, for tests that damage them. `cache-node` gives none, so no shipped program has such a door. */
+  readonly onCopies?: (registry: Pick<CacheRegistry, 'hosts'>) => void;
 }
 
 export interface Daemon extends Lifecycle {
@@ -60,6 +63,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
   const {
     service,
+    registry,
     membership,
     parts: inner,
   } = createClusterNode({
@@ -86,6 +90,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     createMetrics,
     onReplaced: (reason) => options.onFatal(new SluiceError('in-use', reason)),
   });
+  options.onCopies?.(registry);
   const door: HttpDoor = createHttpDoor({ service, settings, clock, log: logger });
 
   let isEnding = false;

@@ -5,11 +5,11 @@ import { parseCondition } from '../../src/api/http/conditions.ts';
 import { formatTagList, parseTagList } from '../../src/api/http/header-text.ts';
 import { formatWatchEvent, formatWatchId, parseWatchId } from '../../src/api/http/routes/watch-event.ts';
 import { parseFlags } from '../../src/cli/flags.ts';
+import { decodePeerAnswer, encodePeerBody } from '../../src/cluster/peer-protocol.ts';
 import { loadSettings } from '../../src/config/load.ts';
 import { settingEntries } from '../../src/config/schema.ts';
 import { decodePulse, encodePulse, type Pulse } from '../../src/membership/pulse.ts';
 import { formatRanges, parseRanges } from '../../src/membership/ranges.ts';
-import { decodePeerAnswer, encodePeerBody } from '../../src/node/peers/peer-protocol.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { caseBytesMax, mutate } from './mutate.ts';
 import { promise, promiseSame, unlessRefused } from './target.ts';
@@ -126,9 +126,9 @@ describe('what may be written', () => {
       fc.constantFrom('0', '1', '5s', '1MiB', 'none', 'all', '70000', 'file', 'debug'),
     );
     fc.assert(
-      fc.property(fc.constantFrom(...written), text, ({ flag, env }, value) => {
+      fc.property(fc.constantFrom(...written), text, ({ flag, env, programs: [program = 'cache-node'] }, value) => {
         const flags = unlessRefused(() => parseFlags([`${flag}=${value}`]).values) ?? {};
-        const fromFlag = unlessRefused(() => loadSettings({ env: {}, flags }));
+        const fromFlag = unlessRefused(() => loadSettings({ env: {}, flags, program }));
         promiseSame(
           fromFlag,
           unlessRefused(() => loadSettings({ env: { [env]: value } })),

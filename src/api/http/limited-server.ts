@@ -26,6 +26,8 @@ export interface LimitedServerOptions {
   /** True when it has answered; only for answers that are complete at once. */
   readonly fast: (req: IncomingMessage, res: ServerResponse) => boolean;
   readonly listener: Listener;
+  /** The section of the settings that says where to listen. Default: http */
+  readonly section?: string;
 }
 
 function endStalled(socket: Socket): void {
@@ -35,7 +37,13 @@ function endStalled(socket: Socket): void {
 /** How often connections are looked at that have become idle while draining. */
 const idleCheckMs = 100;
 
-export function createLimitedServer({ http, clock, fast, listener }: LimitedServerOptions): LimitedServer {
+export function createLimitedServer({
+  http,
+  clock,
+  fast,
+  listener,
+  section = 'http',
+}: LimitedServerOptions): LimitedServer {
   const sockets = new Set<Socket>();
   /** The newest request of each connection that takes the long way. */
   const newest = new WeakMap<object, ServerResponse>();
@@ -109,7 +117,7 @@ export function createLimitedServer({ http, clock, fast, listener }: LimitedServ
     server,
     listen: (port, host) =>
       new Promise((resolve, reject) => {
-        const refuse = (error: Error): void => reject(listenError(error, host, port));
+        const refuse = (error: Error): void => reject(listenError(error, host, port, section));
         server.once('error', refuse);
         server.listen(port, host, () => {
           server.off('error', refuse);
@@ -178,20 +186,20 @@ function describeBroken(error: Error): SluiceError {
   }
 }
 
-function listenError(error: Error, host: string, port: number): SluiceError {
+function listenError(error: Error, host: string, port: number, section: string): SluiceError {
   const code = 'code' in error ? error.code : undefined;
   if (code === 'EADDRINUSE') {
-    return new SluiceError('in-use', `http.port: ${port}: another process listens on ${host}:${port}`, {
+    return new SluiceError('in-use', `${section}.port: ${port}: another process listens on ${host}:${port}`, {
       cause: error,
-      details: { field: 'http.port', value: port },
+      details: { field: `${section}.port`, value: port },
     });
   }
   return new SluiceError(
     'bad-config',
-    `http.host: ${JSON.stringify(host)}: cannot listen there on port ${port}: ${error.message}`,
+    `${section}.host: ${JSON.stringify(host)}: cannot listen there on port ${port}: ${error.message}`,
     {
       cause: error,
-      details: { field: 'http.host', value: host },
+      details: { field: `${section}.host`, value: host },
     },
   );
 }

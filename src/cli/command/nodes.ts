@@ -1,13 +1,13 @@
 /** members, evict-node, rebuild: who is in the cluster, and the two operations on a node. */
 import { Option } from 'commander';
 import { pause } from '../../base/clock.ts';
+import { decodePeerAnswer, encodePeerBody } from '../../cluster/peer-protocol.ts';
 import type { Session } from '../../cluster/session.ts';
 import { validateCacheName } from '../../config/cache-settings.ts';
 import { isSluiceError, SluiceError } from '../../errors.ts';
 import { encodeControlEvent } from '../../events/control.ts';
 import { decodePulse, isRefused, mergeReady, type Pulse } from '../../membership/pulse.ts';
 import { createMessenger } from '../../nats/messenger.ts';
-import { decodePeerAnswer, encodePeerBody } from '../../node/peers/peer-protocol.ts';
 import { decideEvict, type Member } from '../../state/members.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatSpan, isoTime } from '../terminal/text.ts';

@@ -1,11 +1,11 @@
 /** list: the keys of a cache, read from its log. */
 import { Option } from 'commander';
+import type { IndexedKey } from '../../cluster/key-index.ts';
 import { connectionNotes, connectionOptions, withCache } from '../command/connection.ts';
 import type { Call, CommandSpec } from '../command/context.ts';
 import { countOption, hasOption, textOption } from '../command/options.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatCount, isoTime, plural, showKey } from '../terminal/text.ts';
-import type { IndexedKey } from './key-index.ts';
 import { readKeys } from './read-keys.ts';
 
 export const listCommand: CommandSpec = {

@@ -1,11 +1,11 @@
 /** Reads the keys of a cache from its logs, once, up to where the logs stand. */
 import type { CacheHost } from '../../cluster/cache-host.ts';
+import { createKeyIndex, type KeyIndex } from '../../cluster/key-index.ts';
 import { createFollower, type Follower } from '../../log/follower.ts';
 import type { Log } from '../../log/log.ts';
 import type { PartitionAccess } from '../../service/cache.ts';
 import type { CommandContext } from '../command/context.ts';
 import { formatCount } from '../terminal/text.ts';
-import { createKeyIndex, type KeyIndex } from './key-index.ts';
 
 export interface ReadPartition {
   readonly access: PartitionAccess;

@@ -1,4 +1,4 @@
-/** The lines that a node writes to its log, read back: which of them a person wants to see at once. */
+/** The lines that a node or the controller writes to its log, read back: which of them a person wants to see at once. */
 import { formatCount, formatSpan, plural, showKey } from '../terminal/text.ts';
 
 const shownCharactersMax = 500;
@@ -24,6 +24,14 @@ export function readNodeLine(line: string): NodeLine {
   }
   const isShown = shownLevels.includes(level) || String(msg).startsWith(reconnected);
   return { isReady: false, text: isShown ? clip(String(msg)) : undefined };
+}
+
+/** The same for the controller, which is at work as soon as it listens. */
+export function readControllerLine(line: string): NodeLine {
+  const fields = parseObject(line);
+  if (fields !== undefined && typeof fields['controller'] === 'string' && typeof fields['address'] === 'string')
+    return { isReady: true, text: 'audits the nodes' };
+  return readNodeLine(line);
 }
 
 function parseObject(line: string): Readonly<Record<string, unknown>> | undefined {

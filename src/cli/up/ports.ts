@@ -6,7 +6,6 @@ export interface PortPlan {
   readonly nats: number;
   /** Index = node. */
   readonly http: readonly number[];
-  /** For the controller; nothing of this version listens there. */
   readonly controller: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The processes of a cluster on one machine: nats-server, then the nodes, each kept running by the supervisor, each with a data
+ * The processes of a cluster on one machine: nats-server, then the nodes and the controller, each kept running by the supervisor, each with a data
  * folder of its own and its output in a file. Nothing here knows caches.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { isSluiceError, SluiceError } from '../../errors.ts';
 import type { CommandContext } from '../command/context.ts';
 import { fileError } from '../file-error.ts';
 import { type LogFile, openLogFile } from './log-file.ts';
-import { readNodeLine } from './node-output.ts';
+import { type NodeLine, readControllerLine, readNodeLine } from './node-output.ts';
 import { isPortBusy, type PortPlan, portInUse, upHost } from './ports.ts';
 
 /** A line of progress: which process it is about, and what there is to say. */
@@ -24,6 +24,7 @@ export interface ServersOptions {
   readonly ports: PortPlan;
   /** Flags of `cache-node` that all nodes get. */
   readonly nodeFlags: readonly string[];
+  readonly controllerFlags: readonly string[];
   readonly say: Say;
 }
 
@@ -37,6 +38,7 @@ export interface RunningNode {
 export interface RunningServers {
   readonly natsUrl: string;
   readonly nodes: readonly RunningNode[];
+  readonly controller: RunningNode;
   /** In reverse order of the start; resolves when no process is left. */
   stop(): Promise<void>;
 }
@@ -50,7 +52,9 @@ const attemptsMax = 3;
 const leftoverLimitMs = 10_000;
 
 const nodeScript = fileURLToPath(new URL('../cache-node.js', import.meta.url));
+const controllerScript = fileURLToPath(new URL('../cache-controller.js', import.meta.url));
 const natsName = 'nats-server';
+const controllerName = 'controller';
 
 /** Throws `in-use` (a port), `broker-unavailable`, `bad-config`, `aborted`; then nothing is left running. */
 export async function startServers(context: CommandContext, options: ServersOptions): Promise<RunningServers> {
@@ -63,7 +67,10 @@ export async function startServers(context: CommandContext, options: ServersOpti
     const name = `node-${index + 1}`;
     return { name, port, url: `http://${upHost}:${port}`, folder: join(dataFolder, name) };
   });
-  for (const { name, port, folder } of nodes) await requireFreePort(context, port, name, folder);
+  const mayHaveLeftover = nodes.some(({ folder }) => hasLeftover(folder));
+  for (const { name, port, folder } of nodes)
+    await requireFreePort(context, port, `HTTP of ${name}`, hasLeftover(folder));
+  await requireFreePort(context, ports.controller, 'the controller', mayHaveLeftover);
 
   const binary = await provisionNatsServer({ env, clock, signal, log: (line) => say(natsName, withoutName(line)) });
   const server = createNatsServer({
@@ -101,8 +108,38 @@ export async function startServers(context: CommandContext, options: ServersOpti
     }
   }
 
-  function addNode({ name, port, url: nodeUrl, folder }: (typeof nodes)[number]): {
-    readonly child: SupervisedChild;
+  interface Program {
+    readonly name: string;
+    readonly url: string;
+    readonly args: readonly string[];
+    readonly read: (line: string) => NodeLine;
+  }
+
+  const nodeProgram = ({ name, port, url: nodeUrl, folder }: (typeof nodes)[number]): Program => ({
+    name,
+    url: nodeUrl,
+    args: [
+      nodeScript,
+      ...['--node-id', name, '--node-data-folder', folder],
+      ...['--http-host', upHost, '--http-port', String(port), '--logging-format', 'json'],
+      ...options.nodeFlags,
+    ],
+    read: readNodeLine,
+  });
+
+  const controllerProgram: Program = {
+    name: controllerName,
+    url: `http://${upHost}:${ports.controller}`,
+    args: [
+      controllerScript,
+      ...['--controller-host', upHost, '--controller-port', String(ports.controller), '--logging-format', 'json'],
+      ...options.controllerFlags,
+    ],
+    read: readControllerLine,
+  };
+
+  function add({ name, url: ownUrl, args, read }: Program): {
+    readonly running: RunningNode;
     readonly firstRun: Promise<void>;
   } {
     const logFile = openLogFile(join(dataFolder, 'logs', `${name}.log`), (error) =>
@@ -112,27 +149,29 @@ export async function startServers(context: CommandContext, options: ServersOpti
     const gaveUp = new Promise<never>((_, reject) => {
       attempts.set(name, { hasRun: false, giveUp: reject });
     });
-    const child = supervisor.add({
+    const child: SupervisedChild = supervisor.add({
       name,
       command: process.execPath,
-      args: [
-        nodeScript,
-        ...['--node-id', name, '--node-data-folder', folder],
-        ...['--http-host', upHost, '--http-port', String(port), '--logging-format', 'json'],
-        ...options.nodeFlags,
-      ],
+      args,
       env,
       onLine(_stream, line) {
         logFile.write(line);
-        const { text, isReady } = readNodeLine(line);
-        if (text !== undefined) say(name, isReady ? `${nodeUrl} ${text}` : text, isReady ? { url: nodeUrl } : {});
+        const { text, isReady } = read(line);
+        if (text !== undefined) say(name, isReady ? `${ownUrl} ${text}` : text, isReady ? { url: ownUrl } : {});
       },
-      isReady: (line) => readNodeLine(line).isReady,
+      isReady: (line) => read(line).isReady,
     });
     const firstRun = Promise.race([child.running(), gaveUp, abortedBy(signal)]);
     // Looked at below, all at once.
     firstRun.catch(() => undefined);
-    return { child, firstRun };
+    const running = {
+      name,
+      url: ownUrl,
+      get pid() {
+        return child.status.pid;
+      },
+    };
+    return { running, firstRun };
   }
 
   async function stop(): Promise<void> {
@@ -142,19 +181,10 @@ export async function startServers(context: CommandContext, options: ServersOpti
 
   try {
     supervisor.keep(natsName, server);
-    const added = nodes.map((node) => ({ node, ...addNode(node) }));
-    await Promise.all(added.map(({ firstRun }) => firstRun));
-    return {
-      natsUrl: url,
-      nodes: added.map(({ node, child }) => ({
-        name: node.name,
-        url: node.url,
-        get pid() {
-          return child.status.pid;
-        },
-      })),
-      stop,
-    };
+    const added = nodes.map((node) => add(nodeProgram(node)));
+    const controller = add(controllerProgram);
+    await Promise.all([...added, controller].map(({ firstRun }) => firstRun));
+    return { natsUrl: url, nodes: added.map(({ running }) => running), controller: controller.running, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -183,13 +213,13 @@ function abortedBy(signal: AbortSignal): Promise<never> {
 async function requireFreePort(
   { clock, signal }: CommandContext,
   port: number,
-  name: string,
-  folder: string,
+  whose: string,
+  mayBeLeftover: boolean,
 ): Promise<void> {
-  const untilMs = clock.monotonic() + (hasLeftover(folder) ? leftoverLimitMs : 0);
+  const untilMs = clock.monotonic() + (mayBeLeftover ? leftoverLimitMs : 0);
   while (await isPortBusy(port)) {
     if (signal.aborted) throw new SluiceError('aborted', 'the start was given up');
-    if (clock.monotonic() >= untilMs) throw portInUse(port, `HTTP of ${name}`);
+    if (clock.monotonic() >= untilMs) throw portInUse(port, whose);
     await pause(clock, 100, signal);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * up: a whole cluster in the foreground. nats-server, three nodes, two caches and an example; Ctrl-C ends it in order. This
+ * up: a whole cluster in the foreground. nats-server, three nodes, a controller, two caches and an example; Ctrl-C ends it in order. This
  * is what `npm start` runs.
  */
 import { basename, relative, resolve } from 'node:path';
@@ -39,7 +39,7 @@ export const upCommand: CommandSpec = {
     new Option('--config <file>', 'settings as JSON with comments, for the nodes too (SLUICE_CONFIG)'),
     jsonOption(),
   ],
-  notes: `Fixed addresses on ${upHost}: NATS 4222, nodes 7401, 7402, 7403; 49001 is reserved for the controller. With --port-base N:
+  notes: `Fixed addresses on ${upHost}: NATS 4222, nodes 7401, 7402, 7403, the controller 49001. With --port-base N:
 N, N+1, N+2, N+3; N+10. nats-server is looked for in NATS_SERVER_BIN, the PATH, /usr/sbin and the user's cache, else
 downloaded or built. Whole logs are in <data>/logs. Exit 0 after Ctrl-C, 73 for a busy port or data folder.`,
   async run(call) {
@@ -58,7 +58,8 @@ downloaded or built. Whole logs are in <data>/logs. Exit 0 after Ctrl-C, 73 for 
     try {
       lock = await lockFolder(dataFolder, { clock, random, childMark: 'cache-node', stopLimitMs: lockStopMs });
       const nodeFlags = nodeFlagsOf(call, settings, ports);
-      const servers = await startServers(call, { dataFolder, ports, nodeFlags, say });
+      const controllerFlags = controllerFlagsOf(call, settings, ports);
+      const servers = await startServers(call, { dataFolder, ports, nodeFlags, controllerFlags, say });
       try {
         const exampleKey = await prepareCaches(call, settings, servers, say);
         if (!signal.aborted) {
@@ -98,19 +99,30 @@ function natsFlags({ nats }: PortPlan): Readonly<Record<string, string>> {
   };
 }
 
-function nodeFlagsOf({ given }: Call, settings: Settings, ports: PortPlan): string[] {
+/** Flags that nodes and controller share. */
+function commonFlags({ given }: Call, settings: Settings, ports: PortPlan): Readonly<Record<string, string>> {
   const config = textOption(given, 'config');
-  // What is shown of the nodes is read from their log, which must therefore not be quieter.
+  // What is shown of them is read from their log, which must therefore not be quieter.
   const level = ['trace', 'debug'].includes(settings.logging.level) ? settings.logging.level : 'info';
-  const flags: Record<string, string> = {
+  return {
     ...natsFlags(ports),
     cluster: settings.cluster,
-    // One address for three nodes would be wrong for two of them.
-    'node-advertise': 'none',
     'logging-level': level,
     ...(config === undefined ? {} : { config: resolve(config) }),
   };
-  return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+const toWords = (flags: Readonly<Record<string, string>>): string[] =>
+  Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+
+function nodeFlagsOf(call: Call, settings: Settings, ports: PortPlan): string[] {
+  // One address for three nodes would be wrong for two of them.
+  return toWords({ ...commonFlags(call, settings, ports), 'node-advertise': 'none' });
+}
+
+/** Who tries something out should see what they wrote in the journal, and no canary every ten seconds. */
+function controllerFlagsOf(call: Call, settings: Settings, ports: PortPlan): string[] {
+  return toWords({ ...commonFlags(call, settings, ports), 'audit-canary': 'none' });
 }
 
 /** Declares what is missing and shows the example; resolves with a key of it. */
@@ -145,16 +157,16 @@ function untilAborted(signal: AbortSignal): Promise<void> {
 }
 
 function announce({ terminal }: Call, servers: RunningServers, ports: PortPlan, exampleKey: string | undefined): void {
-  const { natsUrl, nodes } = servers;
+  const { natsUrl, nodes, controller } = servers;
+  const shown = ({ name, url, pid }: RunningServers['controller']) => ({ name, url, pid });
   if (terminal.isJson) {
-    terminal.printJson({ nats: natsUrl, nodes: nodes.map(({ name, url, pid }) => ({ name, url, pid })) });
+    terminal.printJson({ nats: natsUrl, nodes: nodes.map(shown), controller: shown(controller) });
     return;
   }
   const lines = [
     '',
     `  NATS         ${natsUrl}`,
-    ...nodes.map(({ name, url, pid }) => `  ${name.padEnd(12)} ${url}   pid ${pid}`),
-    `  controller   port ${ports.controller} is reserved for it`,
+    ...[...nodes, controller].map(({ name, url, pid }) => `  ${name.padEnd(12)} ${url}   pid ${pid}`),
     '',
     '  Try:',
     ...linesToTry(servers, ports, exampleKey).map((line) => `    ${line}`),

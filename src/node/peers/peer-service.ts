@@ -3,7 +3,15 @@
  * held or not ready is refused with this node's epoch, so that the asker can tell who of both is behind.
  */
 
+import { answerAuditHere } from '../../cluster/audit/audit-door.ts';
 import type { CacheRegistry } from '../../cluster/cache-registry.ts';
+import {
+  decodePeerRequest,
+  encodePeerBody,
+  encodePeerFailure,
+  type PeerRequest,
+  peerRequests,
+} from '../../cluster/peer-protocol.ts';
 import { isSluiceError, SluiceError } from '../../errors.ts';
 import type { PartitionView } from '../../replay/partition-view.ts';
 import { listView } from '../../service/cache.ts';
@@ -11,13 +19,6 @@ import type { CacheService } from '../../service/cache-service.ts';
 import { cutPage } from '../../service/key-page.ts';
 import { rebuildHere } from '../local-node.ts';
 import type { Membership } from './membership.ts';
-import {
-  decodePeerRequest,
-  encodePeerBody,
-  encodePeerFailure,
-  type PeerRequest,
-  peerRequests,
-} from './peer-protocol.ts';
 
 export interface PeerServiceOptions {
   readonly node: string;
@@ -85,6 +86,8 @@ export function createPeerService(
         return list(decodePeerRequest('list', body));
       case 'reached':
         return reached(decodePeerRequest('reached', body));
+      case 'audit':
+        return answerAuditHere(registry, body, { name: node, waitMaxMs: options.waitMaxMs });
       case 'rebuild':
         return encodePeerBody({ rebuilt: rebuildHere(registry, decodePeerRequest('rebuild', body).cache) });
       default:

@@ -3,6 +3,13 @@
  * to the next when it is refused or not answered. One hop: a receiver only ever answers from its own copy.
  */
 
+import {
+  decodePeerAnswer,
+  encodePeerBody,
+  type PeerReply,
+  type PeerRequest,
+  type PeerVerb,
+} from '../../cluster/peer-protocol.ts';
 import type { Session } from '../../cluster/session.ts';
 import { isSluiceError } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
@@ -10,7 +17,6 @@ import { parseRanges } from '../../membership/ranges.ts';
 import type { Messenger } from '../../nats/messenger.ts';
 import type { KeyPage, ListOptions, ReadOptions, ReadResult, RemoteReader } from '../../service/cache-service.ts';
 import type { Membership } from './membership.ts';
-import { decodePeerAnswer, encodePeerBody, type PeerReply, type PeerRequest, type PeerVerb } from './peer-protocol.ts';
 
 export interface PeersOptions {
   readonly session: Session;

@@ -1,17 +1,17 @@
 /** What other processes send over plain NATS: places of delivered messages, answers of the server, pulses, requests and answers of nodes. */
 import type { Msg } from '@nats-io/nats-core';
-import { errorTable, isSluiceError } from '../../../src/errors.ts';
-import { decodePulse, encodePulse, isRefused, mergeReady, readyPartitions } from '../../../src/membership/pulse.ts';
-import { type Delivery, parseAckSubject } from '../../../src/nats/wire/ack-subject.ts';
-import { rawNumber, rawStatus } from '../../../src/nats/wire/raw-message.ts';
-import { readPublishAnswer } from '../../../src/nats/writing/answer.ts';
 import {
   decodePeerAnswer,
   decodePeerRequest,
   encodePeerBody,
   type PeerVerb,
   peerRequests,
-} from '../../../src/node/peers/peer-protocol.ts';
+} from '../../../src/cluster/peer-protocol.ts';
+import { errorTable, isSluiceError } from '../../../src/errors.ts';
+import { decodePulse, encodePulse, isRefused, mergeReady, readyPartitions } from '../../../src/membership/pulse.ts';
+import { type Delivery, parseAckSubject } from '../../../src/nats/wire/ack-subject.ts';
+import { rawNumber, rawStatus } from '../../../src/nats/wire/raw-message.ts';
+import { readPublishAnswer } from '../../../src/nats/writing/answer.ts';
 import { type FuzzTarget, promise, promiseCount, promiseSame, unlessRefused } from '../target.ts';
 
 const deliveries: FuzzTarget = {

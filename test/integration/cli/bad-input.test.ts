@@ -273,11 +273,14 @@ describe('programs without NATS', () => {
     }
   });
 
-  it('the controller says that it has no duties yet, and ends with 69; with 78 for bad settings', async () => {
-    const plain = await runProgram('cache-controller', []);
-    assert.equal(plain.code, 69);
-    assert.match(plain.stderr, /^cache-controller: unsupported: .*no controller duties yet.*Nothing was started\.\n$/);
+  it('the controller ends with 69 without a server, with 78 for bad settings', async () => {
+    const [nobody = 0] = await findFreePorts(1);
+    const env = { SLUICE_NATS_SERVERS: `nats://127.0.0.1:${nobody}`, SLUICE_NATS_CONNECT_WAIT: '0' };
+    const alone = await runProgram('cache-controller', [], { env });
+    assert.equal(alone.code, 69);
+    assert.match(alone.stderr, /^cache-controller: log-unavailable: cannot connect to NATS at /);
     assert.equal((await runProgram('cache-controller', ['--cluster', 'NO'])).code, 78);
+    assert.equal((await runProgram('cache-controller', ['--http-port', '1'])).code, 78);
     assert.equal((await runProgram('cache-controller', ['start'])).code, 2);
   });
 });

@@ -35,9 +35,9 @@ before(async () => {
 afterEach(endPrograms);
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A base from which all ports are free now; a port of the plan can only be taken by another test by bad luck. */
+/** A base from which all ports are free now, below those that the system gives to connections (32768 and above). */
 async function findPortBase(): Promise<number> {
-  for (let base = 20_000 + (process.pid % 1_000) * 20; ; base = 20_000 + ((base + 20) % 20_000)) {
+  for (let base = 20_000 + (process.pid % 600) * 20; ; base = 20_000 + ((base + 20) % 12_000)) {
     const { nats, http, controller } = planPorts(base, 3);
     const busy = await Promise.all([nats, ...http, controller].map(isPortBusy));
     if (!busy.includes(true)) return base;
@@ -60,7 +60,7 @@ async function startCluster(data: string, base: number, ...args: string[]): Prom
   const flags = ['--port-base', String(base), '--data', join(folder, data)];
   const program = startProgram('sluice', ['up', ...flags, ...args], { env });
   await program.sees(/Ctrl-C stops everything/, 60_000);
-  const { nats, http } = planPorts(base, 3);
+  const { nats, http, controller } = planPorts(base, 3);
   const natsUrl = `nats://127.0.0.1:${nats}`;
   const nodes = http.map((port) => `http://127.0.0.1:${port}`);
   const natsPids = (): number[] =>
@@ -89,10 +89,11 @@ async function startCluster(data: string, base: number, ...args: string[]): Prom
       assert.deepEqual([code, stderr], [0, ''], stdout.slice(-2_000));
       assert.match(
         stdout,
-        /node-3 +\| stopped\nnode-2 +\| stopped\nnode-1 +\| stopped\nnats-server +\| stopped\nsluice/,
+        /controller +\| stopped\nnode-3 +\| stopped\nnode-2 +\| stopped\nnode-1 +\| stopped\nnats-server +\| stopped\nsluice/,
       );
       for (const pid of running) assert.equal(readProcess(pid), undefined, `process ${pid} is left`);
-      for (const port of [nats, ...http]) assert.equal(await isPortBusy(port), false, `port ${port} is left`);
+      for (const port of [nats, ...http, controller])
+        assert.equal(await isPortBusy(port), false, `port ${port} is left`);
       for (const place of ['', 'nats', 'node-1', 'node-2', 'node-3'])
         assert.equal(existsSync(join(folder, data, place, 'lock')), false, `a lock is left in ${place}`);
     },
@@ -129,6 +130,9 @@ describe('sluice up', () => {
     assert.equal(agreed?.length, 4, stdout);
     assert.doesNotMatch(stdout, /NOT the same/);
     assert.match(stdout, new RegExp(`Try:\n +nats -s ${cluster.natsUrl} kv put demo greeting hello\n +curl `));
+
+    const [, controller = ''] = /^controller +\| (http:\S+) audits the nodes$/m.exec(stdout) ?? [];
+    assert.equal((await fetch(`${controller}/readyz`)).status, 200);
 
     const sluice = createSluice(cluster.natsUrl);
     const { revision } = await sluice.json('put', 'demo', 'greeting', 'hello');
@@ -286,8 +290,8 @@ describe('sluice up', () => {
       program.signal('SIGINT');
       const { code, stdout, stderr } = await program.ended;
       assert.deepEqual([code, stderr], [0, ''], stdout);
-      const { nats, http } = planPorts(base, 3);
-      for (const port of [nats, ...http]) assert.equal(await isPortBusy(port), false);
+      const { nats, http, controller } = planPorts(base, 3);
+      for (const port of [nats, ...http, controller]) assert.equal(await isPortBusy(port), false);
       for (const place of ['', 'nats']) assert.equal(existsSync(join(folder, 'given-up', place, 'lock')), false);
     }
   });

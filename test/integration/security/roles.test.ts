@@ -144,6 +144,7 @@ describe('a server with the shipped configuration', () => {
     await succeeds('operator', 'cache', 'drop', 'short-lived');
     assert.match(await succeeds('operator', 'members'), /node-1 +ready/);
     assert.match(await succeeds('operator', 'rebuild', 'node-1', '--cache', 'demo'), /node-1: replaying demo/);
+    assert.match(await succeeds('operator', 'audit', 'demo', '--all', '--canary', '300ms'), /node-1 +node/);
     await succeeds('operator', 'evict-node', 'node-1');
     await waitUntil('node-1 joined again', async () => /node-1 +ready/.test(await succeeds('operator', 'members')));
     const { tls, user, password } = servers.options('operator');

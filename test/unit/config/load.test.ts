@@ -93,14 +93,14 @@ describe('the order of the sources', () => {
   });
 
   it('gives every setting the same value from the file, the environment and a flag', () => {
-    for (const { path, env, flag, setting } of settingEntries) {
+    for (const { path, env, flag, setting, programs } of settingEntries) {
       const text = setting.written === null ? 'none' : String(setting.written);
       const raw = JSON.stringify(setting.written);
       const nested = path.split('.').reduceRight((inner, name) => `{ ${JSON.stringify(name)}: ${inner} }`, raw);
       const expected = load({});
       assert.deepEqual(load({ file: file(nested) }), expected, path);
       assert.deepEqual(load({ env: { [env]: text } }), expected, env);
-      assert.deepEqual(load({ flags: { [flag]: text } }), expected, flag);
+      for (const program of programs) assert.deepEqual(load({ flags: { [flag]: text }, program }), expected, flag);
     }
   });
 });

@@ -62,10 +62,12 @@ describe('the texts from the schema', () => {
     const reference = buildReference();
     const help = buildHelp('cache-node');
     const sluiceHelp = buildHelp('sluice');
-    for (const { path, env, flag } of settingEntries) {
+    for (const { path, env, flag, programs } of settingEntries) {
       for (const name of [path, env, flag]) assert.ok(reference.includes(`\`${name}\``), name);
-      assert.ok(help.includes(`  ${flag} <`) && help.includes(`(${env})`), flag);
+      const isThere = help.includes(`  ${flag} <`) && help.includes(`(${env})`);
+      assert.equal(isThere, programs.includes('cache-node'), flag);
     }
+    assert.ok(buildHelp('cache-controller').includes('--audit-interval <duration>'));
     assert.ok(sluiceHelp.includes('--nats-servers <list>'));
     assert.ok(!sluiceHelp.includes('--http-port'));
   });

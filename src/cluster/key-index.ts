@@ -1,11 +1,13 @@
 /**
- * The keys of a partition without their values: what a command needs to list them, or to find those that carry a tag. It
+ * The keys of a partition without their values: what is needed to list them, to find those that carry a tag, or to compare a
+ * copy with the log. It
  * obeys the same rules as a copy with values (clear, tags, basis, floor, expiry), and has no limits of memory of its own:
  * a million keys take some 200 MB.
  */
-import { type BucketContext, decodeBucketRecord } from '../../events/entry.ts';
-import type { LogRecord, Position } from '../../events/record.ts';
-import type { FollowerSink } from '../../log/follower.ts';
+import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
+import type { LogRecord, Position } from '../events/record.ts';
+import type { FollowerSink } from '../log/follower.ts';
+import { basisOf, type EntryPut } from '../store/entry.ts';
 
 export interface IndexedKey {
   readonly key: string;
@@ -15,6 +17,15 @@ export interface IndexedKey {
   readonly expiresAtMs: number;
   readonly tags: readonly string[] | undefined;
   readonly contentType: string | undefined;
+  /** Set where the index was asked to make checksums. */
+  readonly checksum?: string;
+}
+
+export interface KeyIndexOptions {
+  /** Keys to keep. Default: all. */
+  readonly keeps?: (key: string) => boolean;
+  /** Makes the checksum of an entry from its put. Default: none. */
+  readonly checksum?: (put: EntryPut, revision: Position) => string;
 }
 
 export interface KeyIndex {
@@ -22,6 +33,7 @@ export interface KeyIndex {
   readonly size: number;
   /** Entries that are valid at that time, in no order. */
   entries(nowMs: number): Iterable<IndexedKey>;
+  get(key: string): IndexedKey | undefined;
   /** Keys whose newest message is a put that a tag invalidation has made void: it is still in the log. */
   readonly invalidated: ReadonlySet<string>;
 }
@@ -30,7 +42,8 @@ interface Held extends IndexedKey {
   readonly basis: Position;
 }
 
-export function createKeyIndex(context: BucketContext): KeyIndex {
+export function createKeyIndex(context: BucketContext, options: KeyIndexOptions = {}): KeyIndex {
+  const { keeps, checksum } = options;
   const held = new Map<string, Held>();
   const invalidated = new Set<string>();
   const tagPositions = new Map<string, Position>();
@@ -68,9 +81,12 @@ export function createKeyIndex(context: BucketContext): KeyIndex {
     const event = decodeBucketRecord(context, record);
     switch (event.type) {
       case 'entry.put': {
-        const { key, expiresAtMs, tags, contentType, basis = position } = event;
+        const { key, expiresAtMs, tags, contentType } = event;
+        if (keeps?.(key) === false) return;
+        const basis = basisOf(event, position);
         const bytes = event.value.length;
-        put({ key, revision: position, atMs, bytes, expiresAtMs, tags, contentType, basis });
+        const made = checksum === undefined ? {} : { checksum: checksum(event, position) };
+        put({ key, revision: position, atMs, bytes, expiresAtMs, tags, contentType, basis, ...made });
         return;
       }
       case 'entry.deleted':
@@ -89,6 +105,7 @@ export function createKeyIndex(context: BucketContext): KeyIndex {
 
   return {
     invalidated,
+    get: (key) => held.get(key),
     get size() {
       return held.size;
     },

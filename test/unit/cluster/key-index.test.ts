@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createKeyIndex, type KeyIndex } from '../../../src/cli/keys/key-index.ts';
+import { createKeyIndex, type KeyIndex } from '../../../src/cluster/key-index.ts';
 import { encodeClear, encodeDelete, encodePut, encodeTagInvalidation } from '../../../src/events/entry.ts';
 import type { LogWrite } from '../../../src/events/record.ts';
 import { bucketSubjects } from '../../../src/events/subjects.ts';
@@ -111,6 +111,28 @@ describe('the index of keys', () => {
     const [{ basis: _, ...entry } = { basis: 0 }] = index.entries(clock.now()) as Iterable<{ basis?: number }>;
     const { expiresAtMs, tags, contentType } = fields;
     assert.deepEqual(entry, { key: 'a', revision: 1, atMs: clock.now(), bytes: 5, expiresAtMs, tags, contentType });
+  });
+
+  it('takes a basis above the message itself for the message: nobody is immune to what comes later', async () => {
+    const clock = createFakeClock();
+    const log = createMemoryLog({ name: 'KV_demo', clock });
+    const fields = { expiresAtMs: 9e12, tags: undefined, contentType: undefined, basis: 1_000 };
+    await log.append(encodePut(subjects, 'a', Buffer.from('1'), { ...fields, origin: 'test', natsTtlMs: undefined }));
+    await log.append(encodeClear(subjects, 'test'));
+    const index = createKeyIndex(context);
+    await replay(log, index);
+    assert.equal(index.size, 0);
+  });
+
+  it('keeps only the keys that it is asked to keep, with a checksum where it makes one', async () => {
+    const clock = createFakeClock();
+    const log = createMemoryLog({ name: 'KV_demo', clock });
+    const put = (key: string): Step => ({ what: 'put', key, tag: 'red', behind: 1, ttlMs: 1e9 });
+    for (const [count, key] of names.entries()) await log.append(writeOf(put(key), count, clock.now()));
+    const checksum = (_put: unknown, revision: number): string => `sum ${revision}`;
+    const index = createKeyIndex(context, { keeps: (key) => key !== 'b', checksum });
+    await replay(log, index);
+    assert.deepEqual([index.size, index.get('a')?.checksum, index.get('b')], [3, 'sum 1', undefined]);
   });
 
   it('forgets entries below the floor, and everything when the log began anew', async () => {

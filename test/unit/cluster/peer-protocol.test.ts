@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isSluiceError, SluiceError } from '../../../src/errors.ts';
 import {
   decodePeerAnswer,
   decodePeerRequest,
@@ -10,7 +9,8 @@ import {
   encodePeerFailure,
   type PeerVerb,
   peerRequests,
-} from '../../../src/node/peers/peer-protocol.ts';
+} from '../../../src/cluster/peer-protocol.ts';
+import { isSluiceError, SluiceError } from '../../../src/errors.ts';
 
 describe('a request between nodes', () => {
   it('arrives as it was sent', () => {

@@ -6,7 +6,11 @@
  * Decoding is total: a peer of another version or a stranger on the subject gets an error back, never an exception here.
  */
 import { z } from 'zod';
-import { type ErrorCode, errorTable, isSluiceError, messageOf, SluiceError } from '../../errors.ts';
+import { type ErrorCode, errorTable, isSluiceError, messageOf, SluiceError } from '../errors.ts';
+
+/** Keys in one page of an audit, and keys that one request may name. */
+export const auditKeysMax = 10_000;
+export const auditNamedKeysMax = 500;
 
 const count = z.number().int().nonnegative();
 const cache = z.string().max(64);
@@ -31,6 +35,21 @@ export const peerRequests = {
   }),
   /** Answers once each copy that the receiver holds has applied its position. */
   reached: z.object({ cache, positions: z.array(z.tuple([count, count])).max(1024), waitMs: z.number().nonnegative() }),
+  /** Revisions and checksums of the receiver's own copy, once that has applied the position. */
+  audit: z.object({
+    cache,
+    partition: count,
+    position: count,
+    waitMs: z.number().nonnegative(),
+    limit: z.number().int().positive().max(auditKeysMax),
+    after: z.string().optional(),
+    /** Only keys whose hash leaves `at` when it is divided by `of`. */
+    share: z.object({ of: z.number().int().positive().max(1_000_000), at: count }).optional(),
+    /** These keys and no others. */
+    keys: z.array(z.string()).max(auditNamedKeysMax).optional(),
+    /** Asks the log for its first position before, so that nothing below it is in the answer. */
+    isFloorAsked: z.boolean().optional(),
+  }),
   /** Drops the copies of one cache, or of all, and replays them. */
   rebuild: z.object({ cache: cache.optional() }),
 } as const;
@@ -58,6 +77,15 @@ export const peerAnswers = {
     isComplete: z.boolean(),
   }),
   reached: z.object({}),
+  audit: z.object({
+    /** Every key is at least as new as this position. */
+    at: count,
+    /** True when a key that is not here is not in the copy's log. */
+    isComplete: z.boolean(),
+    /** Key, revision, checksum, and when it expires in ms since 1970 UTC, null: never. */
+    entries: z.array(z.tuple([z.string(), count, z.string(), z.number().nullable()])).max(auditKeysMax),
+    next: z.string().optional(),
+  }),
   rebuild: z.object({ rebuilt: z.array(z.string()) }),
 } as const;
 
