@@ -17,7 +17,10 @@ import { isSluiceError } from '../../src/errors.ts';
 import { requestJetStream } from './raw-nats.ts';
 import { waitUntil } from './wait-until.ts';
 
-export type TestServerOptions = Partial<Omit<NatsServerOptions, 'clock' | 'storeFolder'>>;
+export interface TestServerOptions extends Partial<Omit<NatsServerOptions, 'clock' | 'storeFolder'>> {
+  /** Where the temp folder is made. Default: where the system has its own. */
+  readonly parentFolder?: string;
+}
 
 export interface TestServer {
   readonly url: string;
@@ -87,7 +90,7 @@ export function findTestBinary(): Promise<string> {
 
 export async function startNatsServer(options: TestServerOptions = {}): Promise<TestServer> {
   const binary = options.binary ?? (await findTestBinary());
-  const storeFolder = mkdtempSync(join(tmpdir(), 'sluice-nats-'));
+  const storeFolder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'sluice-nats-'));
   folders.add(storeFolder);
   let running: RunningServer;
   let server = createNatsServer({ ...options, binary, storeFolder, clock: systemClock });

@@ -94,7 +94,7 @@ export async function startNode(options: NodeOptions): Promise<NodeProcess> {
         if (started.exitCode !== null || started.signalCode !== null) throw new Error(`${options.id} ended: ${output}`);
         return /"address":"(http:[^"]+)"/.test(output);
       },
-      20_000,
+      60_000,
     );
     url = /"address":"(http:[^"]+)"/.exec(output)?.[1] ?? '';
   }
@@ -125,7 +125,7 @@ export async function startNode(options: NodeOptions): Promise<NodeProcess> {
       await waitUntil(
         `${options.id} is ready`,
         async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200,
-        20_000,
+        60_000,
       );
     },
     kill,
