@@ -3,8 +3,8 @@
  * ends: by its condition, its time-out, its signal, the end of the copy, or the end of the history that it refers to.
  */
 import type { Clock } from '../base/clock.ts';
-import { createWaiters, type WaitOptions } from '../base/waiters.ts';
-import { isSluiceError, SluiceError } from '../errors.ts';
+import { createWaiters, type Waiters, type WaitOptions } from '../base/waiters.ts';
+import { SluiceError } from '../errors.ts';
 import type { Position } from '../events/record.ts';
 import type { Freshness } from './freshness.ts';
 import type { Probe } from './probe.ts';
@@ -16,6 +16,8 @@ export interface CopyWaits {
   fresh(maxMs: number, wait?: WaitOptions): Promise<void>;
   /** The copy moved on; true for `isReady` when it has become ready. */
   advance(applied: Position, isReady: boolean): void;
+  /** The copy was shown to be as new as the log was at `atMs` (monotonic). */
+  prove(atMs: number): void;
   /** The log began a new life: positions of the old one will never be reached. */
   restart(reason: string): void;
   close(): void;
@@ -37,6 +39,8 @@ export interface CopyWaitsOptions {
 export function createCopyWaits({ log, clock, freshness, probe, state }: CopyWaitsOptions): CopyWaits {
   const positions = createWaiters(clock);
   const readiness = createWaiters(clock);
+  /** One for each caller that waits for a proof. */
+  const proofs = new Set<Waiters>();
   let isClosed = false;
 
   const closed = (): SluiceError => new SluiceError('closed', `${log}: the follower was stopped`);
@@ -89,24 +93,30 @@ export function createCopyWaits({ log, clock, freshness, probe, state }: CopyWai
     async fresh(maxMs, wait = {}) {
       checkOpen();
       if (freshness.lagMs() <= maxMs) return;
-      const neededMs = clock.monotonic() - maxMs;
-      let cause: unknown;
+      const calledAtMs = clock.monotonic();
+      const gate = createWaiters(clock);
+      const tooOld = (cause?: unknown): SluiceError => {
+        const lagMs = finite(freshness.lagMs());
+        return new SluiceError('stale', `${log}: the copy may be ${lagMs} ms old, at most ${maxMs} ms are allowed`, {
+          cause,
+          details: { log, applied: state().applied, lagMs, maxStalenessMs: maxMs },
+        });
+      };
+      proofs.add(gate);
+      // What the log answers becomes a proof when the copy has got there, and its history has been compared.
+      probe.after(calledAtMs).catch((error: unknown) => gate.fail(isClosed ? closed() : tooOld(error)));
       try {
-        await latest(wait);
-      } catch (error) {
-        if (isSluiceError(error, 'aborted') || isSluiceError(error, 'closed')) throw error;
-        cause = error;
+        await gate.wait(calledAtMs - maxMs, wait, () => tooOld());
+      } finally {
+        proofs.delete(gate);
       }
-      if (freshness.provenAtMs >= neededMs) return;
-      const lagMs = finite(freshness.lagMs());
-      throw new SluiceError('stale', `${log}: the copy may be ${lagMs} ms old, at most ${maxMs} ms are allowed`, {
-        cause,
-        details: { log, applied: state().applied, lagMs, maxStalenessMs: maxMs },
-      });
     },
     advance(applied, isReady) {
       positions.advance(applied);
       if (isReady) readiness.advance(1);
+    },
+    prove(atMs) {
+      for (const gate of proofs) gate.advance(atMs);
     },
     restart(reason) {
       positions.fail(stale(`positions known so far are void: ${reason}`, null));
@@ -115,6 +125,7 @@ export function createCopyWaits({ log, clock, freshness, probe, state }: CopyWai
       isClosed = true;
       positions.fail(closed());
       readiness.fail(closed());
+      for (const gate of proofs) gate.fail(closed());
     },
   };
 }

@@ -109,7 +109,7 @@ export function createFollower(options: FollowerOptions): Follower {
   const { log, sink, clock, random } = options;
   const limits = { ...defaultFollowerLimits, ...options.limits };
   const backoff: Backoff = createBackoff({ firstMs: limits.retryFirstMs, maxMs: limits.retryMaxMs }, random);
-  const freshness = createFreshness(clock);
+  const freshness = createFreshness(clock, (atMs) => waits.prove(atMs));
   const probe = createProbe(clock, ask);
   const witnesses = createWitnesses();
   const waits = createCopyWaits({ log: log.name, clock, freshness, probe, state: () => ({ applied, isReady }) });
@@ -166,7 +166,6 @@ export function createFollower(options: FollowerOptions): Follower {
     const appliedThen = applied;
     // An empty copy cannot contradict the log.
     const isEmpty = applied === 0;
-    const wasSound = isSound;
     const bounds = await log.bounds(stopping.signal);
     // An answer that was overtaken by a newer one tells nothing about the log of now.
     if (known !== undefined && askedAtMs < known.askedAtMs) return known;
@@ -181,7 +180,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (bounds.messages === 0) pass(bounds.last);
     advance(applied);
     if (bounds.last <= applied) pending = 0;
-    if (isEmpty || (isSound && wasSound)) freshness.expect(bounds.last, askedAtMs);
+    if (isEmpty || isSound) freshness.expect(bounds.last, askedAtMs);
     return bounds;
   }
 

@@ -28,7 +28,8 @@ export interface Freshness {
 /** Heads that were seen and not reached yet; above it the newest replaces its predecessor, which only makes proofs rarer. */
 const expectationsMax = 64;
 
-export function createFreshness(clock: Clock): Freshness {
+/** `onProof` hears of each proof that is newer than all before. */
+export function createFreshness(clock: Clock, onProof: (atMs: number) => void = () => undefined): Freshness {
   let provenAtMs = Number.NEGATIVE_INFINITY;
   let provenWallMs = Number.NEGATIVE_INFINITY;
   let applied: Position = 0;
@@ -39,6 +40,7 @@ export function createFreshness(clock: Clock): Freshness {
     if (atMs <= provenAtMs) return;
     provenAtMs = atMs;
     provenWallMs = clock.now() - (clock.monotonic() - atMs);
+    onProof(atMs);
   }
 
   return {
