@@ -14,7 +14,7 @@ import type { Log } from '../log/log.ts';
 import { createLink, type Link, type LinkOptions } from '../nats/link.ts';
 import { createNatsLog } from '../nats/nats-log.ts';
 import { createPublisher, defaultPublisherLimits, type Publisher, type PublisherLimits } from '../nats/publisher.ts';
-import type { ReaderLimits } from '../nats/reader.ts';
+import type { ReaderLimits } from '../nats/reading/reader.ts';
 import {
   createStream,
   errCodes,

@@ -53,7 +53,7 @@ export async function storeLoaded(target: FencedStore, loaded: LoadedValue): Pro
   const { log, subjects } = view;
   if (fence.isBroken || view.store.isInvalidated(fence.basis, loaded.tags)) return 'fenced';
   // Nothing that has been seen since speaks against the value, so it is as good as if it had been loaded now.
-  const basis = Math.max(fence.basis, view.wholeAt);
+  const basis = Math.max(fence.basis, view.follower.wholeAt);
   const { expiresAtMs, tags, contentType } = loaded;
   const fields: EntryFields = { expiresAtMs, tags, contentType, basis };
   const keep = (): StoreOutcome => (view.keepLocally(key, value, fields, fence) === undefined ? 'fenced' : 'kept');

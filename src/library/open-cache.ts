@@ -142,7 +142,7 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
   async function becomeWhole(view: PartitionView, { waitMs, signal }: WaitOptions): Promise<void> {
     const { clock } = session.options;
     const endsAtMs = clock.monotonic() + (waitMs ?? Number.POSITIVE_INFINITY);
-    while (!view.isWhole) {
+    while (!view.follower.isWhole) {
       const leftMs = endsAtMs - clock.monotonic();
       await view.follower.latest({ signal, waitMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) : undefined });
     }

@@ -19,6 +19,7 @@ import { createFreshness } from './freshness.ts';
 import type { Log, LogBounds } from './log.ts';
 import { createProbe } from './probe.ts';
 import { openWatchedReader } from './watched-reader.ts';
+import { createWholeness } from './wholeness.ts';
 import { createWitnesses, type Testimony } from './witnesses.ts';
 
 /** What a follower drives. Calls are synchronous and in order; a sink never throws. */
@@ -75,6 +76,13 @@ export interface Follower extends Lifecycle {
   readonly head: Position;
   /** Messages known to be in the log and not applied yet. */
   readonly lagEvents: number;
+  /**
+   * False while messages are missing that others have replaced, and those may not have arrived yet: a key may then be older than
+   * `applied`, or absent, though it never was.
+   */
+  readonly isWhole: boolean;
+  /** Every key is at least as new as this position: `applied` while the copy is whole. */
+  readonly wholeAt: Position;
   /** True from the moment the head that was read at start has been applied, until a rebuild. */
   readonly isReady: boolean;
   /** ms since the copy was last proven to hold all of the log; Infinity before the first proof. */
@@ -112,6 +120,7 @@ export function createFollower(options: FollowerOptions): Follower {
   const freshness = createFreshness(clock, (atMs) => waits.prove(atMs));
   const probe = createProbe(clock, ask);
   const witnesses = createWitnesses();
+  const wholeness = createWholeness();
   const waits = createCopyWaits({ log: log.name, clock, freshness, probe, state: () => ({ applied, isReady }) });
   const stopping = new AbortController();
 
@@ -143,6 +152,7 @@ export function createFollower(options: FollowerOptions): Follower {
     notice('rebuild', reason);
     applied = 0;
     witnesses.forget();
+    wholeness.reset();
     floorTold = 0;
     pending = 0;
     isReady = false;
@@ -174,12 +184,17 @@ export function createFollower(options: FollowerOptions): Follower {
     if (reason !== undefined) startOver(reason);
     if (bounds.first > floorTold) {
       floorTold = bounds.first;
+      // What sinks now may have been replaced by what has not come yet.
+      if (bounds.last > applied) wholeness.miss(applied, clock.monotonic());
       sink.floor(bounds.first);
     }
     if (target === Number.POSITIVE_INFINITY || bounds.last < target) target = bounds.last;
     if (bounds.messages === 0) pass(bounds.last);
     advance(applied);
-    if (bounds.last <= applied) pending = 0;
+    if (bounds.last <= applied) {
+      pending = 0;
+      wholeness.prove(askedAtMs);
+    }
     if (isEmpty || isSound) freshness.expect(bounds.last, askedAtMs);
     return bounds;
   }
@@ -199,6 +214,8 @@ export function createFollower(options: FollowerOptions): Follower {
     waits.advance(applied, isReady);
   }
 
+  const lagEvents = (): number => (pending > 0 ? pending : Math.max(0, (known?.last ?? 0) - applied));
+
   /** Everything up to here was delivered, or is no longer in the log. */
   function pass(position: Position): void {
     if (position > applied) advance(position);
@@ -216,6 +233,7 @@ export function createFollower(options: FollowerOptions): Follower {
       if (reason !== undefined) startOver(`the log was rolled back: ${reason}`);
       return;
     }
+    if (record.position > applied + 1) wholeness.miss(applied, clock.monotonic());
     try {
       sink.apply(record);
     } catch (error) {
@@ -227,11 +245,17 @@ export function createFollower(options: FollowerOptions): Follower {
     pending = behind;
     witnesses.note(record);
     advance(record.position);
+    if (!wholeness.isWhole && lagEvents() === 0) wholeness.prove(clock.monotonic());
   }
 
   function onIdle(provenAtMs: number, through: Position): void {
     pending = 0;
-    pass(through);
+    if (through > applied) {
+      wholeness.miss(applied, clock.monotonic());
+      pass(through);
+      probe.run().catch(ignore);
+    }
+    wholeness.prove(provenAtMs);
     if (isSound) freshness.prove(provenAtMs);
     else unsoundProofMs = provenAtMs;
   }
@@ -333,7 +357,13 @@ export function createFollower(options: FollowerOptions): Follower {
       return Math.max(applied + pending, known?.last ?? 0);
     },
     get lagEvents() {
-      return pending > 0 ? pending : Math.max(0, (known?.last ?? 0) - applied);
+      return lagEvents();
+    },
+    get isWhole() {
+      return wholeness.isWhole;
+    },
+    get wholeAt() {
+      return wholeness.isWhole ? applied : wholeness.before;
     },
     get isReady() {
       return isReady;

@@ -13,8 +13,10 @@ import {
 } from '@nats-io/nats-core';
 import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Clock } from '../base/clock.ts';
+import { systemRandom } from '../base/random.ts';
 import { abortedBy, createWaiters } from '../base/waiters.ts';
 import { messageOf, SluiceError } from '../errors.ts';
+import { createReconnectPace } from './reconnect-pace.ts';
 import { connectRefusal, permissionRefusal } from './refusals.ts';
 import { severStaleSocket } from './wire/stale-socket.ts';
 import { probeTls } from './wire/tls-probe.ts';
@@ -201,8 +203,7 @@ async function dial(options: LinkOptions): Promise<NatsConnection> {
       // An Error with a stack for each request halves the throughput.
       noAsyncTraces: true,
       maxReconnectAttempts: -1,
-      reconnectTimeWait: 100,
-      reconnectJitter: 150,
+      ...createReconnectPace({ clock: options.clock, random: systemRandom, waitMs: 100, jitterMs: 150 }),
       pingInterval: options.pingIntervalMs ?? 2_000,
       maxPingOut: 2,
       timeout: options.connectTimeoutMs ?? 5_000,

@@ -11,10 +11,10 @@ import { type ErrorCode, SluiceError } from '../errors.ts';
 import { headerNames, headerText, readField } from '../events/header.ts';
 import type { LogRecord, LogWrite, Position } from '../events/record.ts';
 import type { Appended, AppendOptions, Log, LogBounds, LogReader, PurgeOptions, ReaderEvents } from '../log/log.ts';
-import { createConsumerCleanup } from './consumer-cleanup.ts';
 import { isAtLeast, type Link } from './link.ts';
 import type { Publisher } from './publisher.ts';
-import { defaultReaderLimits, openReader, type ReaderLimits } from './reader.ts';
+import { createConsumerCleanup } from './reading/consumer-cleanup.ts';
+import { defaultReaderLimits, openReader, type ReaderLimits } from './reading/reader.ts';
 import { errCodes, JetStreamError, latestMessage, purgeStream, type StreamInfo, streamInfo } from './stream-api.ts';
 import type { PublishTarget } from './writing/pending-write.ts';
 

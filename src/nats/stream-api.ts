@@ -4,7 +4,7 @@
  * short time-out.
  */
 import { SluiceError } from '../errors.ts';
-import type { LogRecord } from '../events/record.ts';
+import type { LogRecord, Position } from '../events/record.ts';
 import type { Link } from './link.ts';
 
 /** A stream's configuration as the server states it. Durations in nanoseconds. */
@@ -119,16 +119,31 @@ export async function purgeStream(
 }
 
 /** The newest message of a subject, from the stream's leader. */
-export async function latestMessage(
+export const latestMessage = (
   link: Link,
   stream: string,
   subject: string,
+  timeoutMs: number,
+): Promise<LogRecord | undefined> => getMessage(link, stream, { last_by_subj: subject }, timeoutMs);
+
+/** The first message at or above the position, from the stream's leader. */
+export const firstMessageFrom = (
+  link: Link,
+  stream: string,
+  position: Position,
+  timeoutMs: number,
+): Promise<LogRecord | undefined> => getMessage(link, stream, { seq: position, next_by_subj: '>' }, timeoutMs);
+
+async function getMessage(
+  link: Link,
+  stream: string,
+  which: object,
   timeoutMs: number,
 ): Promise<LogRecord | undefined> {
   try {
     const answer = await callApi<{
       message: { subject: string; seq: number; hdrs?: string; data?: string; time: string };
-    }>(link, `STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, timeoutMs);
+    }>(link, `STREAM.MSG.GET.${stream}`, which, timeoutMs);
     const { message } = answer;
     return {
       position: message.seq,

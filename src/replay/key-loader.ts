@@ -10,7 +10,7 @@ import type { EntryPut } from '../store/entry.ts';
 import type { Entry, EntryStore } from '../store/entry-store.ts';
 import type { Ahead } from './ahead.ts';
 import type { KeyFences } from './key-fences.ts';
-import { type KeyState, readKeyState } from './log-read.ts';
+import { isOverruled, type KeyState, readKeyState } from './log-read.ts';
 
 export interface KeyLoaderOptions {
   readonly log: Log;
@@ -58,17 +58,18 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
         return { entry: entry === undefined ? undefined : store.toEntry(entry.put, position, entry.atMs) };
       if (life() !== lifeThen) return undefined;
       const known = ahead.get(key);
-      if (Math.max(fence.newest, known?.position ?? 0) > position) {
-        // The follower or this process's own write went past what the leader said; what they left is held, or is not there.
-        const held = peek(key);
-        return held !== undefined || !mayBeUnheld(known?.isHeld) ? { entry: held } : undefined;
+      const isOvertaken = Math.max(fence.newest, known?.position ?? 0) > position;
+      if (entry !== undefined && !isOvertaken) {
+        options.onFound();
+        return { entry: options.learn(key, entry.put, position, entry.atMs) };
       }
-      if (entry === undefined) {
-        options.learn(key, undefined, position, clock.now());
-        return { entry: peek(key) };
-      }
-      options.onFound();
-      return { entry: options.learn(key, entry.put, position, entry.atMs) };
+      if (!isOvertaken) options.learn(key, undefined, position, clock.now());
+      // Above what the leader said: the follower or this process's own write went past it, or the log has lost it.
+      const held = peek(key);
+      if (held === undefined) return isOvertaken && mayBeUnheld(known?.isHeld) ? undefined : { entry: undefined };
+      // It is void if that was because of an invalidation, and the invalidation may not have come here yet.
+      const isVoid = await isOverruled(log, context, held);
+      return peek(key)?.revision === held.revision ? { entry: isVoid ? undefined : held } : undefined;
     } finally {
       fence.end();
     }

@@ -9,6 +9,7 @@ import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import type { Log } from '../log/log.ts';
 import { basisOf, type EntryPut } from '../store/entry.ts';
+import type { Entry } from '../store/entry-store.ts';
 
 export interface LogEntry {
   readonly put: EntryPut;
@@ -38,13 +39,20 @@ export async function readKeyState(
   const absent: KeyState = { entry: undefined, position: record.position, record };
   if (event.type !== 'entry.put' || event.key !== key || event.expiresAtMs <= nowMs) return absent;
   const basis = basisOf(event, record.position);
-  const overruling = [
-    context.subjects.clear,
-    ...(event.tags ?? []).map((tag) => context.subjects.tagPrefix + encodeKey(tag).token),
-  ];
-  const newest = await Promise.all(overruling.map((subject) => log.latest(subject, signal)));
-  if (newest.some((other) => other !== undefined && other.position > basis)) return absent;
+  if (await isOverruled(log, context, { basis, tags: event.tags }, signal)) return absent;
   return { entry: { put: event, position: record.position, atMs: record.atMs }, position: record.position, record };
+}
+
+/** Whether a clear, or an invalidation of one of its tags, has ended an entry. */
+export async function isOverruled(
+  log: Log,
+  { subjects }: BucketContext,
+  { basis, tags }: Pick<Entry, 'basis' | 'tags'>,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const overruling = [subjects.clear, ...(tags ?? []).map((tag) => subjects.tagPrefix + encodeKey(tag).token)];
+  const newest = await Promise.all(overruling.map((subject) => log.latest(subject, signal)));
+  return newest.some((other) => other !== undefined && other.position > basis);
 }
 
 export async function readEntry(

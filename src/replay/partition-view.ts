@@ -73,13 +73,6 @@ export interface PartitionView extends Lifecycle {
   /** The entry from memory, what is ahead of the follower included. Synchronous. */
   read(key: string): Entry | undefined;
   peek(key: string): Entry | undefined;
-  /**
-   * False while messages are missing that others have replaced, and those have not arrived yet: a key may then be older than
-   * the follower's position, or absent, though it never was. It lasts from a gap in the positions until nothing is pending.
-   */
-  readonly isWhole: boolean;
-  /** Every key is at least as new as this position. The follower's own while the copy is whole. */
-  readonly wholeAt: Position;
   /** True when a miss in memory proves that the log has no such entry, as far as the follower has seen it. */
   readonly isComplete: boolean;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
@@ -140,8 +133,6 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   /** Counts rebuilds and the end: what was asked of the log in an earlier life tells nothing about this one. */
   let life = 1;
   let isStopped = false;
-  let hasGap = false;
-  let wholeBeforeGap: Position = 0;
   let firstProblem: string | undefined;
   let sweeper: Timer | undefined;
 
@@ -152,21 +143,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     firstProblem ??= `${record.subject.slice(0, 200)} at ${record.position}: ${reason}`;
   }
 
-  function isWhole(): boolean {
-    if (hasGap && follower.lagEvents === 0) hasGap = false;
-    return !hasGap;
-  }
-
-  /** The log begins, or goes on, at `position`. */
-  function noteGap(position: Position): void {
-    if (position <= follower.applied + 1) return;
-    if (isWhole()) wholeBeforeGap = follower.applied;
-    hasGap = true;
-  }
-
   function apply(record: LogRecord): void {
     const { position } = record;
-    noteGap(position);
     const event = decodeBucketRecord(context, record);
     ownInvalidations.met(record.subject, position);
     switch (event.type) {
@@ -270,7 +248,6 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     apply,
     rebuild(reason) {
       life += 1;
-      hasGap = false;
       ahead.reset();
       ownInvalidations.reset();
       loader.reset();
@@ -278,8 +255,6 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       emit({ type: 'rebuilt', position: 0, reason });
     },
     floor(first) {
-      // A hole also where what sinks now was replaced by what has not come yet.
-      noteGap(follower.lagEvents > 0 ? Number.POSITIVE_INFINITY : first);
       store.raiseFloor(first);
       ahead.raiseFloor(first);
       // The store is exact by its floor; who only hears of changes must look again.
@@ -319,14 +294,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     get firstProblem() {
       return firstProblem;
     },
-    get isWhole() {
-      return isWhole();
-    },
-    get wholeAt() {
-      return isWhole() ? follower.applied : wholeBeforeGap;
-    },
     get isComplete() {
-      return !isStopped && follower.isReady && isWhole() && !store.hasEvicted && !ahead.hasUnheld;
+      return !isStopped && follower.isReady && follower.isWhole && !store.hasEvicted && !ahead.hasUnheld;
     },
     read: (key) => store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key)),
     peek,
@@ -357,7 +326,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     keepLocally(key, value, fields, fence) {
       if (fence.isBroken || store.isInvalidated(fence.basis, fields.tags)) return undefined;
       // Nothing that has been seen since speaks against it.
-      const basis = Math.max(fence.basis, isWhole() ? follower.applied : wholeBeforeGap);
+      const basis = Math.max(fence.basis, follower.wholeAt);
       if (!store.putLocal({ key, value, ...fields, basis }, basis, clock.now())) return undefined;
       // What it replaces must not come back when memory limits take it away.
       if (ahead.get(key) !== undefined) ahead.learn(key, basis, store.peek(key));

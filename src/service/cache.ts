@@ -83,7 +83,8 @@ export function createCache(options: CacheOptions): CacheService {
     if (view?.follower.isReady) {
       const isDemanding = await satisfy(view, read);
       // While it waited, the copy may have been given up or begun anew; then it must not answer for the log.
-      if (access.view === view && view.follower.isReady) return readLocal(view, key, isDemanding && !view.isWhole);
+      if (access.view === view && view.follower.isReady)
+        return readLocal(view, key, isDemanding && !view.follower.isWhole);
     }
     const answer = await options.remote?.get(partition, key, read);
     return answer ?? readFromLog(access, key, read);
@@ -91,7 +92,7 @@ export function createCache(options: CacheOptions): CacheService {
 
   async function readLocal(view: PartitionView, key: string, mustAsk: boolean): Promise<ReadResult> {
     // The log's leader, asked now, knows all that the follower has seen.
-    const position = mustAsk ? view.follower.applied : view.wholeAt;
+    const position = mustAsk ? view.follower.applied : view.follower.wholeAt;
     let entry = mustAsk ? await view.load(key) : view.read(key);
     if (!mustAsk && entry === undefined && options.onMiss === 'log' && !view.isComplete) entry = await view.load(key);
     return { found: entry, position: Math.max(position, entry?.revision ?? 0) };

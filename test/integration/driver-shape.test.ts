@@ -57,6 +57,24 @@ describe('the shape of the NATS driver', () => {
     assert.equal(bare.data.length, 0);
   });
 
+  it('dials again at once, though the wall clock was set back since it dialled last', async () => {
+    const other = await startNatsServer();
+    const realNow = Date.now;
+    Date.now = () => realNow() + 3_600_000;
+    const ahead = await connectTo(other.port).finally(() => {
+      Date.now = realNow;
+    });
+    try {
+      await other.kill();
+      await waitUntil('the loss', () => !ahead.isConnected);
+      await other.restart();
+      await ahead.connected(5_000);
+    } finally {
+      await ahead.close();
+      await other.stop();
+    }
+  });
+
   it('takes headers that are bytes already, and shows the status of a message that nobody received', async () => {
     const block = Buffer.from('NATS/1.0\r\nX: 1\r\n\r\n');
     const sent = await receive('shape.bytes', 'b', { headers: { encode: () => block } as never });

@@ -11,7 +11,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import type { Log } from '../../src/log/log.ts';
 import type { LinkOptions } from '../../src/nats/link.ts';
 import { createNatsLog } from '../../src/nats/nats-log.ts';
-import type { ReaderLimits } from '../../src/nats/reader.ts';
+import type { ReaderLimits } from '../../src/nats/reading/reader.ts';
 import { deleteStream, type StreamInfo } from '../../src/nats/stream-api.ts';
 import { type Copy, makeCopy } from '../contract/follower-contract.ts';
 import type { Claim } from '../support/follower-child.ts';
@@ -248,6 +248,36 @@ describe('a follower on one server', () => {
     await caughtUp(copy, written);
     await assertSameAsNew(copy);
     assert.equal(copy.follower.counters.rebuilds, 0);
+  });
+
+  it('misses nothing while it replays and an operator purges single keys', async () => {
+    await make({});
+    const store = (key: string): Promise<{ position: number }> =>
+      direct.append({ subject: subjectOf(key), fields: '', data: new Uint8Array(16) });
+    await Promise.all(Array.from({ length: 4_000 }, (_, index) => store(`key${index}`)));
+    // Small pulls: most of the log has not been delivered yet when a key is purged.
+    const { log } = await logThrough(proxy.port, {}, { ...quickReader, batch: 20 });
+    const copy = makeCopy({ log });
+    closers.push(() => copy.follower.stop());
+    await copy.follower.start();
+    for (let round = 1; round <= 4; round += 1) {
+      await copy.follower.reached(round * 500, patience);
+      // One that it has, one that it will soon have, one that is far away.
+      const gone = [20, round * 500 + 50, 3_000 + round].map((index) => `key${index}`);
+      await Promise.all(gone.map((key) => direct.purge({ subject: subjectOf(key) })));
+    }
+    const { position } = await store('last');
+    await copy.follower.reached(position, patience);
+    const fresh = makeCopy({ log: direct });
+    await fresh.follower.start();
+    await fresh.follower.ready(patience);
+    await fresh.follower.stop();
+    assert.ok(fresh.values.size > 3_980);
+    // No event tells of the purge of a key that the copy has.
+    assert.deepEqual(
+      [...fresh.values.keys()].filter((key) => !copy.values.has(key)),
+      [],
+    );
   });
 
   it('ends up with what the log holds when the stream is deleted and made again, several times', async () => {

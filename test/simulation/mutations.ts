@@ -74,7 +74,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'heartbeat taken for a proof of now',
     what: 'a heartbeat proves what was in the log when it arrived, not when its pull was sent: the lag is told too small',
-    file: 'nats/reader.js',
+    file: 'nats/reading/reader.js',
     from: 'return isReplicated ? Number.NEGATIVE_INFINITY : sentAtMs + (heartbeats - 1) * limits.heartbeatMs;',
     to: 'return isReplicated ? Number.NEGATIVE_INFINITY : clock.monotonic() + 0 * sentAtMs * heartbeats;',
     seeds: 100,
@@ -82,7 +82,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'heartbeat of a replica taken for a proof',
     what: 'a reader on a replica that is cut off from its leader proves that nothing is missing',
-    file: 'nats/reader.js',
+    file: 'nats/reading/reader.js',
     from: 'return isReplicated ? Number.NEGATIVE_INFINITY : sentAtMs',
     to: 'return sentAtMs',
     seeds: 300,

@@ -13,6 +13,8 @@ export interface GatedLog extends Log {
   deliver(count?: number): number;
   /** Lets all through, also those to come. */
   release(): void;
+  /** Drops what waits up to there and says that all of it was delivered or is gone, as a server does after a purge. */
+  skip(through: Position): void;
   holdAcks(): void;
   releaseAcks(): void;
   /** Answers to questions about one key wait. */
@@ -40,6 +42,7 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
   let isHeld = false;
   let records: Waiting[] = [];
   const readers = new Set<ReaderEvents>();
+  const followers = new Set<ReaderEvents>();
   const acks: Gate = { isOpen: true, waiting: [] };
   const answers: Gate = { isOpen: true, waiting: [] };
   let isReachable = true;
@@ -102,6 +105,10 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
       isHeld = false;
       while (records.length > 0) gated.deliver();
     },
+    skip(through) {
+      records = records.filter(({ record }) => record.position > through);
+      for (const events of followers) events.idle(Number.NEGATIVE_INFINITY, through);
+    },
     holdAcks() {
       acks.isOpen = false;
     },
@@ -132,10 +139,12 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
         };
         function forget(): void {
           readers.delete(outer);
+          followers.delete(events);
           records = records.filter((waiting) => waiting.events !== events);
         }
         const reader = await log.open(from, outer);
         readers.add(outer);
+        followers.add(events);
         return {
           async close() {
             forget();

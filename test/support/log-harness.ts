@@ -18,7 +18,7 @@ import {
   type Publisher,
   type PublisherLimits,
 } from '../../src/nats/publisher.ts';
-import type { ReaderLimits } from '../../src/nats/reader.ts';
+import type { ReaderLimits } from '../../src/nats/reading/reader.ts';
 import { callApi, createStream, deleteStream, type StreamConfig, streamInfo } from '../../src/nats/stream-api.ts';
 import { buildBucketStream } from '../../src/nats/stream-definitions.ts';
 import { startNatsCluster, startNatsServer, type TestServer } from './nats-server.ts';

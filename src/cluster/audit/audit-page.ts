@@ -27,10 +27,10 @@ export async function answerAudit(
   await follower.reached(request.position, { waitMs });
   if (request.isFloorAsked === true) await follower.latest({ waitMs });
   // While messages are missing that others have replaced, a key may be older than the position says.
-  if (!view.isWhole) await follower.latest({ waitMs });
-  if (!view.isWhole || !follower.isReady)
+  if (!view.follower.isWhole) await follower.latest({ waitMs });
+  if (!view.follower.isWhole || !follower.isReady)
     throw new SluiceError('stale', `${view.log.name}: the copy is behind, at ${follower.applied}`);
-  const at = view.wholeAt;
+  const at = view.follower.wholeAt;
   const { isComplete } = view;
   if (request.keys !== undefined) return { at, isComplete, entries: namedLines(view, request.keys) };
   return { at, isComplete, ...pageLines(view, request) };

@@ -41,7 +41,8 @@ export interface Peers {
   candidates(cache: string, partition: number): string[];
 }
 
-const answerMs = 1_000;
+/** Half of the time after which a node that died must be suspected: a request that was on its way to it is sent to another before that. */
+const answerMs = 500;
 const epochWaitMs = 1_000;
 /** Refused, silent, gone, or an entry that fits into no answer: another node may do better, and at last the log. */
 const movesOn = ['not-owner', 'not-ready', 'log-unavailable', 'closed', 'too-large'] as const;

@@ -88,7 +88,7 @@ export function createCopyChecks(options: CopiesOptions): CopyChecks {
       atMs: nowMs(),
       value: entry === undefined ? undefined : Buffer.from(entry.value).toString('utf8'),
       revision: entry === undefined || entry.isLocal ? undefined : entry.revision,
-      position: view.wholeAt,
+      position: view.follower.wholeAt,
       notBeforeMs,
       historyOfMs: notBeforeMs,
       wallMs: clock.now(),

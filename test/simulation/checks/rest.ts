@@ -29,13 +29,13 @@ export function findDisagreement(world: World): string | undefined {
   return members.disagreement();
 }
 
-function findLag({ jetStream }: World, { follower, log, isWhole }: PartitionView): string | undefined {
+function findLag({ jetStream }: World, { follower, log }: PartitionView): string | undefined {
   const head = jetStream.streams.get(log.name)?.state.last ?? 0;
   const shown = `${log.name} has applied ${follower.applied} of ${head}`;
   if (!follower.isReady) return `${shown}, not ready`;
   if (follower.applied !== head) return shown;
   if (follower.lagMs() > lagMaxMs) return `${shown}, lag ${follower.lagMs().toFixed(0)} ms`;
-  return isWhole ? undefined : `${shown}, not whole`;
+  return follower.isWhole ? undefined : `${shown}, not whole`;
 }
 
 /** A key of one copy against the log itself; undefined: they agree. */

@@ -113,6 +113,20 @@ describe('a load that is ahead of the follower', () => {
   });
 });
 
+describe('a load of what was invalidated and removed from the log', () => {
+  it('shows nothing, though the invalidation is on its way and an own write is held', async () => {
+    const a = await world.process('a');
+    a.log.hold();
+    await a.put('k', 'mine', { tags: ['t'] });
+    await world.stranger.tag('t');
+    await world.log.purge({ subject: `${world.subjects.keyPrefix}k` });
+    assert.equal(a.get('k'), 'mine');
+    assert.equal(await a.view.load('k'), undefined);
+    await a.put('k', 'again');
+    assert.equal(valueIn(await a.view.load('k')), 'again');
+  });
+});
+
 describe('a load that is overtaken', () => {
   it('by the follower’s newer put gives that', async () => {
     const a = await evicted();

@@ -173,11 +173,41 @@ describe('a copy is complete', () => {
     // The first put of k is no longer in the log, the second is on its way.
     a.log.deliver(1);
     assert.equal(a.view.follower.applied, 2);
-    assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [false, false, 0]);
+    assert.deepEqual([a.view.follower.isWhole, a.view.isComplete, a.view.follower.wholeAt], [false, false, 0]);
     a.log.deliver(1);
-    assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [false, false, 0]);
+    assert.deepEqual([a.view.follower.isWhole, a.view.isComplete, a.view.follower.wholeAt], [false, false, 0]);
     a.log.release();
-    assert.deepEqual([a.view.isWhole, a.view.isComplete, a.view.wholeAt], [true, true, 4]);
+    assert.deepEqual([a.view.follower.isWhole, a.view.isComplete, a.view.follower.wholeAt], [true, true, 4]);
+  });
+
+  it('not while the reader passes over what was purged, and what replaced it is still on its way', async () => {
+    const a = await world.process('a');
+    await a.put('k', 'first');
+    await world.clock.settle();
+    a.log.hold();
+    await world.stranger.put('k', 'second');
+    await world.stranger.clear();
+    await world.log.purge({ subject: `${world.subjects.keyPrefix}>`, below: 3 });
+    // The first clear is no longer in the log, the second is on its way.
+    await world.stranger.clear();
+    a.log.skip(3);
+    assert.equal(a.view.follower.applied, 3);
+    assert.deepEqual([a.view.follower.isWhole, a.view.isComplete, a.view.follower.wholeAt], [false, false, 1]);
+    assert.equal(await a.view.load('k'), undefined);
+    a.log.release();
+    await world.clock.settle();
+    assert.deepEqual([a.get('k'), a.view.isComplete, a.view.follower.wholeAt], [undefined, true, 4]);
+  });
+
+  it('again once the reader has passed over what was purged, and nothing is on its way', async () => {
+    const a = await world.process('a');
+    a.log.hold();
+    await world.stranger.put('k', 'v');
+    await world.log.purge({ subject: `${world.subjects.keyPrefix}k` });
+    a.log.skip(1);
+    assert.deepEqual([a.view.follower.applied, a.view.isComplete], [1, false]);
+    await world.clock.settle();
+    assert.deepEqual([a.view.follower.isWhole, a.view.isComplete], [true, true]);
   });
 
   it('not while an entry has sunk below the floor whose successor is still on its way', async () => {

@@ -3,6 +3,7 @@
  * workload goes on; then, with nothing under way, what each copy and the log hold.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../../../../src/errors.ts';
 import { partitionOf } from '../../../../src/placement/partition.ts';
 import type { StateEntry } from '../../../../src/testing/index.ts';
 import { getJson } from '../../../support/http-cache-client.ts';
@@ -196,26 +197,27 @@ function noteEvents({ histories }: Settled, cache: FaultCache, partition: number
 
 /** What a log drops or an operator purges is no event: copies learn of it when they look at the floor, within a stated time. */
 async function awaitFloor(settled: Settled, cache: FaultCache, logs: readonly StoredLog[]): Promise<void> {
-  const keys = (logs[0]?.entries ?? [])
-    .map(({ key }) => key)
-    .sort()
-    .join();
+  const expected = new Set((logs[0]?.entries ?? []).map(({ key }) => key));
+
+  async function agree(process: string, list: () => Promise<readonly string[]>): Promise<void> {
+    let difference = '';
+    const isSame = async (): Promise<boolean> => {
+      const held = new Set(await list());
+      const over = [...held].filter((key) => !expected.has(key));
+      const missing = [...expected].filter((key) => !held.has(key));
+      difference = `over: ${over.join()}; missing: ${missing.join()}`;
+      return over.length + missing.length === 0;
+    };
+    await waitUntil(`${cache.name} at ${process} has what the log has left`, isSame, patienceMs).catch((error) => {
+      throw new Error(`${messageOf(error)}: ${difference}`);
+    });
+  }
+
   for (const { client } of settled.world.clients)
-    await waitUntil(
-      `${cache.name} at ${client.id} has dropped what the log has dropped`,
-      async () =>
-        ((await client.ask({ do: 'state', cache: cache.name })).entries ?? [])
-          .map(({ key }) => key)
-          .sort()
-          .join() === keys,
-      patienceMs,
+    await agree(client.id, async () =>
+      ((await client.ask({ do: 'state', cache: cache.name })).entries ?? []).map(({ key }) => key),
     );
-  for (const { node } of settled.world.nodes)
-    await waitUntil(
-      `${cache.name} at ${node.id} has dropped what the log has dropped`,
-      async () => (await listKeys(node.url, cache.name)).sort().join() === keys,
-      patienceMs,
-    );
+  for (const { node } of settled.world.nodes) await agree(node.id, () => listKeys(node.url, cache.name));
 }
 
 /** Asks again when it was refused: a copy that begins anew in the meantime says so to whoever waits. */

@@ -176,6 +176,7 @@ function createStep(histories: Histories, worker: Worker, random: SeededRandom, 
         const revision = positions.get(partition);
         if (revision === undefined) throw new Error(`no position of partition ${partition}`);
         call.ok({ revision });
+        saw(partition, revision);
       }
       histories.counts.acknowledgedWrites += cache.partitions;
     } catch (error) {

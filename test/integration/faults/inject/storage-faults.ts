@@ -139,7 +139,14 @@ export const syncFailing: Fault = {
     );
     tracers.add(tracer);
     await Promise.race([once(tracer, 'spawn'), once(tracer, 'error')]);
-    return { what: `every fsync of ${name} fails`, heal: () => detach(tracer) };
+    return {
+      what: `every fsync of ${name} fails`,
+      async heal() {
+        await detach(tracer);
+        // A stream whose file could not be synced takes no writes any more until its server is started again.
+        await server.restart();
+      },
+    };
   },
 };
 

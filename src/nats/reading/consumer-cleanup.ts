@@ -6,9 +6,9 @@
  * a name of our choosing and deleted until the server confirms it; the server's own limit of inactivity is the backstop
  * for a process that dies.
  */
-import { type Clock, every, pause, type Timer } from '../base/clock.ts';
-import type { Link } from './link.ts';
-import { callApi, JetStreamError } from './stream-api.ts';
+import { type Clock, every, pause, type Timer } from '../../base/clock.ts';
+import type { Link } from '../link.ts';
+import { callApi, JetStreamError } from '../stream-api.ts';
 
 export interface ConsumerCleanup {
   /** Deletes a consumer now or as soon as possible; resolves when it is gone, or after `waitMs`. Never rejects. */

@@ -11,17 +11,18 @@
  * sending, so what a stalled network delivers late proves nothing new.
  */
 import type { Msg } from '@nats-io/nats-core';
-import type { Clock } from '../base/clock.ts';
-import type { Random } from '../base/random.ts';
-import { messageOf, SluiceError } from '../errors.ts';
-import { headerText, readField } from '../events/header.ts';
-import type { Position } from '../events/record.ts';
-import type { LogReader, ReaderEvents } from '../log/log.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import { messageOf, SluiceError } from '../../errors.ts';
+import { headerText, readField } from '../../events/header.ts';
+import type { LogRecord, Position } from '../../events/record.ts';
+import type { LogReader, ReaderEvents } from '../../log/log.ts';
+import { isAtLeast, type Link } from '../link.ts';
+import { callApi, firstMessageFrom } from '../stream-api.ts';
+import { type Delivery, parseAckSubject } from '../wire/ack-subject.ts';
+import { rawHeader, rawReply, rawStatus, rawSubject } from '../wire/raw-message.ts';
 import type { ConsumerCleanup } from './consumer-cleanup.ts';
-import type { Link } from './link.ts';
-import { callApi } from './stream-api.ts';
-import { type Delivery, parseAckSubject } from './wire/ack-subject.ts';
-import { rawHeader, rawReply, rawStatus, rawSubject } from './wire/raw-message.ts';
+import { createSkipGuard } from './skip-guard.ts';
 
 export interface ReaderLimits {
   /** Messages per pull. */
@@ -109,6 +110,13 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     },
   });
   const stopListening = link.listen({ lost: end, closed: end });
+  const guard = isAtLeast(link.serverVersion, '2.9.12')
+    ? undefined
+    : createSkipGuard({
+        from,
+        firstFrom: async (position) => (await firstMessageFrom(link, stream, position, limits.requestMs))?.position,
+        end,
+      });
 
   function end(reason: string): void {
     if (isOver) return;
@@ -163,10 +171,18 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     lastOrdinal = delivery.ordinal;
     lastPosition = position;
     pending = delivery.pending;
+    const record = { position, atMs, subject: rawSubject(message), header, data: message.data };
+    const behind = pending;
+    if (guard === undefined) tell(record, behind);
+    else guard.inOrder(position, () => tell(record, behind));
+  }
+
+  function tell(record: LogRecord, behind: number): void {
+    if (isOver) return;
     wanted -= 1;
     // An old server starts at the head when `from` is above it.
-    if (position < from) events.alive();
-    else events.record({ position, atMs, subject: rawSubject(message), header, data: message.data }, pending);
+    if (record.position < from) events.alive();
+    else events.record(record, behind);
     if (wanted <= limits.batch) refill();
   }
 
@@ -182,10 +198,13 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     if (through > lastPosition) pending = 0;
     if (pending > 0) {
       events.alive();
-    } else {
-      // A consumer that starts above the head looks back at nothing.
-      events.idle(request === undefined ? Number.NEGATIVE_INFINITY : provenBy(request), through >= from ? through : 0);
+      return;
     }
+    const provenAtMs = request === undefined ? Number.NEGATIVE_INFINITY : provenBy(request);
+    // A consumer that starts above the head looks back at nothing.
+    const idle = (): void => void (isOver || events.idle(provenAtMs, through >= from ? through : 0));
+    if (guard === undefined) idle();
+    else guard.through(through, idle);
   }
 
   /** A pull ends with a status when it expired, was served whole (2.14) or used up its bytes; what it did not deliver is its rest. */

@@ -1,0 +1,42 @@
+/**
+ * Whether a copy may lack something that the log has. Where positions are missing, messages were removed or replaced before they
+ * were delivered; what replaced them stands above, and may still be on its way. Until it must have come, a key can be older than
+ * the copy's position says, or absent.
+ */
+import type { Position } from '../events/record.ts';
+
+export interface Wholeness {
+  readonly isWhole: boolean;
+  /** The position before the first thing that may be lacking. Only while not whole. */
+  readonly before: Position;
+  /** Messages above `applied` are missing; that was seen at `nowMs` (monotonic). */
+  miss(applied: Position, nowMs: number): void;
+  /** Everything that was in the log at `atMs` has been delivered. */
+  prove(atMs: number): void;
+  reset(): void;
+}
+
+export function createWholeness(): Wholeness {
+  let isWhole = true;
+  let before: Position = 0;
+  let seenAtMs = 0;
+  return {
+    get isWhole() {
+      return isWhole;
+    },
+    get before() {
+      return before;
+    },
+    miss(applied, nowMs) {
+      if (isWhole) before = applied;
+      isWhole = false;
+      seenAtMs = nowMs;
+    },
+    prove(atMs) {
+      if (atMs >= seenAtMs) isWhole = true;
+    },
+    reset() {
+      isWhole = true;
+    },
+  };
+}
