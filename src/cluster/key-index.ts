@@ -34,8 +34,8 @@ export interface KeyIndex {
   /** Entries that are valid at that time, in no order. */
   entries(nowMs: number): Iterable<IndexedKey>;
   get(key: string): IndexedKey | undefined;
-  /** Keys whose newest message is a put that a tag invalidation has made void: it is still in the log. */
-  readonly invalidated: ReadonlySet<string>;
+  /** Keys whose newest message is a put that a tag invalidation has made void and that is still in the log, with its revision. */
+  readonly invalidated: ReadonlyMap<string, Position>;
 }
 
 interface Held extends IndexedKey {
@@ -45,7 +45,7 @@ interface Held extends IndexedKey {
 export function createKeyIndex(context: BucketContext, options: KeyIndexOptions = {}): KeyIndex {
   const { keeps, checksum } = options;
   const held = new Map<string, Held>();
-  const invalidated = new Set<string>();
+  const invalidated = new Map<string, Position>();
   const tagPositions = new Map<string, Position>();
   let clearedAt = 0;
 
@@ -53,7 +53,7 @@ export function createKeyIndex(context: BucketContext, options: KeyIndexOptions 
     const isVoidByTag = entry.tags?.some((tag) => (tagPositions.get(tag) ?? 0) > entry.basis) ?? false;
     held.delete(entry.key);
     invalidated.delete(entry.key);
-    if (isVoidByTag) invalidated.add(entry.key);
+    if (isVoidByTag) invalidated.set(entry.key, entry.revision);
     else if (entry.basis >= clearedAt) held.set(entry.key, entry);
   }
 
@@ -69,10 +69,10 @@ export function createKeyIndex(context: BucketContext, options: KeyIndexOptions 
 
   function invalidate(tag: string, position: Position): void {
     tagPositions.set(tag, position);
-    for (const { key, basis, tags } of held.values()) {
+    for (const { key, basis, tags, revision } of held.values()) {
       if (basis >= position || tags?.includes(tag) !== true) continue;
       held.delete(key);
-      invalidated.add(key);
+      invalidated.set(key, revision);
     }
   }
 

@@ -229,8 +229,11 @@ export function encodeDelete(subjects: BucketSubjects, key: string, origin: stri
   return { subject: subjects.keyPrefix + token, fields, data: new Uint8Array(0) };
 }
 
-export function encodeClear(subjects: BucketSubjects, origin: string): LogWrite {
-  return { subject: subjects.clear, fields: formatField(headerNames.origin, origin), data: new Uint8Array(0) };
+/** `replacesAll`: the log removes everything before it in the same step, so that clients that know only KV see the same. */
+export function encodeClear(subjects: BucketSubjects, origin: string, replacesAll: boolean): LogWrite {
+  let fields = formatField(headerNames.origin, origin);
+  if (replacesAll) fields += formatField(headerNames.rollup, 'all');
+  return { subject: subjects.clear, fields, data: new Uint8Array(0) };
 }
 
 export function encodeTagInvalidation(subjects: BucketSubjects, tag: string, origin: string): LogWrite {

@@ -16,6 +16,7 @@ export const headerNames = {
   operation: 'KV-Operation',
   ttl: 'Nats-TTL',
   markerReason: 'Nats-Marker-Reason',
+  rollup: 'Nats-Rollup',
   messageId: 'Nats-Msg-Id',
   expectedSubjectPosition: 'Nats-Expected-Last-Subject-Sequence',
 } as const;

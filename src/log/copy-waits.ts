@@ -25,6 +25,8 @@ export interface CopyWaits {
 
 export interface CopyState {
   readonly applied: Position;
+  /** The newest position that the log has acknowledged to this process. */
+  readonly acknowledged: Position;
   readonly isReady: boolean;
 }
 
@@ -67,7 +69,8 @@ export function createCopyWaits({ log, clock, freshness, probe, state }: CopyWai
     let head = 0;
     probe.after(calledAtMs).then(
       ({ last }) => {
-        head = last;
+        // A leader that was deposed, or has just begun, may not know of it.
+        head = Math.max(last, state().acknowledged);
         gate.advance(1);
       },
       (error: unknown) => gate.fail(isClosed ? closed() : error),

@@ -15,6 +15,7 @@ import type { WaitOptions } from '../base/waiters.ts';
 import { messageOf } from '../errors.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import { createCopyWaits } from './copy-waits.ts';
+import { defaultFollowerLimits, type FollowerLimits } from './follower-limits.ts';
 import { createFreshness } from './freshness.ts';
 import type { Log, LogBounds } from './log.ts';
 import { createProbe } from './probe.ts';
@@ -30,27 +31,6 @@ export interface FollowerSink {
   /** No message below `first` is in the log any more. */
   floor(first: Position): void;
 }
-
-export interface FollowerLimits {
-  /** A reader that says nothing for so long is dead; when the last proof is so old, the log's leader is asked. More than
-   *  twice the log's heartbeat. */
-  readonly silenceMs: number;
-  /** How often the floor and the identity of the log are checked. */
-  readonly floorCheckMs: number;
-  /** How long the log keeps tombstones. */
-  readonly horizonMs: number;
-  readonly retryFirstMs: number;
-  readonly retryMaxMs: number;
-}
-
-export const defaultFollowerLimits: FollowerLimits = {
-  silenceMs: 1_250,
-  floorCheckMs: 30_000,
-  horizonMs: 24 * 3_600_000,
-  retryFirstMs: 50,
-  // With the second that a creation may take, less than the 3 s within which a copy is to be whole again after a fault.
-  retryMaxMs: 1_000,
-};
 
 export interface FollowerNotice {
   readonly what: 'opened' | 'ended' | 'failed' | 'rebuild' | 'ready' | 'apply-failed';
@@ -98,6 +78,8 @@ export interface Follower extends Lifecycle {
   /** Makes sure that the copy holds everything that was in the log `maxMs` before this call, asking the log's leader if
    *  needed; rejects with `stale` when that cannot be shown. */
   fresh(maxMs: number, options?: WaitOptions): Promise<void>;
+  /** The log has acknowledged a write of this process. */
+  wrote(position: Position): void;
   /** Drops the state and replays. */
   rebuild(reason: string): void;
   readonly counters: FollowerCounters;
@@ -121,10 +103,17 @@ export function createFollower(options: FollowerOptions): Follower {
   const probe = createProbe(clock, ask);
   const witnesses = createWitnesses();
   const wholeness = createWholeness();
-  const waits = createCopyWaits({ log: log.name, clock, freshness, probe, state: () => ({ applied, isReady }) });
+  const waits = createCopyWaits({
+    log: log.name,
+    clock,
+    freshness,
+    probe,
+    state: () => ({ applied, acknowledged, isReady }),
+  });
   const stopping = new AbortController();
 
   let applied = options.applied ?? 0;
+  let acknowledged = 0;
   /** The reader reads the history that was applied, as far as can be told. */
   let isSound = false;
   /** What the reader has proven before that was known. */
@@ -151,6 +140,7 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.rebuilds += 1;
     notice('rebuild', reason);
     applied = 0;
+    acknowledged = 0;
     witnesses.forget();
     wholeness.reset();
     floorTold = 0;
@@ -188,7 +178,8 @@ export function createFollower(options: FollowerOptions): Follower {
       if (bounds.last > applied) wholeness.miss(applied, clock.monotonic());
       sink.floor(bounds.first);
     }
-    if (target === Number.POSITIVE_INFINITY || bounds.last < target) target = bounds.last;
+    // Who begins anew by this answer asked before that: the log may have grown since.
+    if (reason === undefined && bounds.last < target) target = bounds.last;
     if (bounds.messages === 0) pass(bounds.last);
     advance(applied);
     if (bounds.last <= applied) {
@@ -202,6 +193,9 @@ export function createFollower(options: FollowerOptions): Follower {
   /** What was applied before the question must still be there; what came in since may be missing from the answer. */
   function regressionOf(bounds: LogBounds, appliedThen: Position): string | undefined {
     if (known !== undefined && bounds.identity !== known.identity) return 'the log was deleted and made again';
+    // Nothing else speaks for a copy that is empty yet.
+    if (applied === 0 && bounds.first < floorTold)
+      return `the log was rolled back: it begins at ${bounds.first}, and began at ${floorTold}`;
     const held = Math.min(applied, appliedThen);
     if (bounds.last < held) return `the log was rolled back: its head is ${bounds.last}, ${held} was applied`;
     return undefined;
@@ -327,6 +321,7 @@ export function createFollower(options: FollowerOptions): Follower {
     while (!stopping.signal.aborted) {
       try {
         await ask();
+        if (target === Number.POSITIVE_INFINITY) await ask();
         if (stopping.signal.aborted) return;
         if (
           applied > 0 &&
@@ -389,6 +384,9 @@ export function createFollower(options: FollowerOptions): Follower {
       stopping.abort();
       waits.close();
       await running;
+    },
+    wrote(position) {
+      acknowledged = Math.max(acknowledged, position);
     },
     rebuild(reason) {
       if (!stopping.signal.aborted) dropState(reason);

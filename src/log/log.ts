@@ -76,6 +76,8 @@ export interface Log {
   readonly honoursTtl: boolean;
   /** How long the log itself keeps its markers of deletes, in ms; undefined or Infinity: as long as any message. */
   readonly markersMs?: number;
+  /** True when a message may ask the log to remove everything before it (`Nats-Rollup: all`). */
+  readonly allowsRollup: boolean;
   /** The subjects that it stores. */
   readonly subjects: readonly string[];
   /** The log's own age limit in ms; Infinity without one. */

@@ -49,6 +49,8 @@ interface Reader {
   readonly heartbeat: Timer;
 }
 
+const rollupAll = formatField(headerNames.rollup, 'all');
+
 export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
   const { name, clock } = options;
   const messagesPerSubject = options.messagesPerSubject ?? 1;
@@ -60,6 +62,8 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
   const bySubject = new Map<string, Position[]>();
   const ids = new Map<string, { position: Position; atMs: number }>();
   const readers = new Set<Reader>();
+  /** What a message removed with all that was before it, for a restore from a backup. */
+  let rolledUp: { readonly record: LogRecord; readonly by: Position }[] = [];
   let last = 0;
   let life = 1;
 
@@ -91,12 +95,27 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
       header: fields === '' ? undefined : encodeHeader(fields),
       data: copyOf(write.data),
     });
+    insert(write.subject, last);
     const positions = bySubject.get(write.subject) ?? [];
-    positions.push(last);
-    bySubject.set(write.subject, positions);
+    if (write.fields.includes(rollupAll)) rollUp();
     while (positions.length > messagesPerSubject) remove(positions[0] ?? 0);
     while (records.size > messagesMax) remove(floor());
     return last;
+  }
+
+  function insert(subject: string, position: Position): void {
+    bySubject.set(
+      subject,
+      [...(bySubject.get(subject) ?? []), position].sort((a, b) => a - b),
+    );
+  }
+
+  function rollUp(): void {
+    for (const record of [...records.values()]) {
+      if (record.position === last) continue;
+      rolledUp.push({ record, by: last });
+      remove(record.position);
+    }
   }
 
   function remember(id: string, position: Position): void {
@@ -183,6 +202,7 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     isAvailable: true,
     isCompareAndSetSafe: true,
     honoursTtl: false,
+    allowsRollup: true,
     subjects: options.subjects ?? ['>'],
     maxAgeMs: options.maxAgeMs ?? Number.POSITIVE_INFINITY,
     get openReaders() {
@@ -243,6 +263,7 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
       records.clear();
       bySubject.clear();
       ids.clear();
+      rolledUp = [];
       last = 0;
       lowest = 1;
       life += 1;
@@ -250,6 +271,12 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     },
     rollBack(newLast: Position) {
       for (const position of [...records.keys()]) if (position > newLast) remove(position);
+      for (const { record, by } of rolledUp) {
+        if (by <= newLast || record.position > newLast) continue;
+        records.set(record.position, record);
+        insert(record.subject, record.position);
+      }
+      rolledUp = rolledUp.filter(({ by }) => by <= newLast);
       last = newLast;
       lowest = 1;
       ids.clear();

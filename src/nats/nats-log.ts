@@ -103,6 +103,9 @@ export function createNatsLog(options: NatsLogOptions): Log {
     get isCompareAndSetSafe() {
       return isCompareAndSetSafe();
     },
+    get allowsRollup() {
+      return config['allow_rollup_hdrs'] === true && config.deny_purge !== true;
+    },
     get honoursTtl() {
       return config.allow_msg_ttl === true;
     },

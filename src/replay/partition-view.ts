@@ -13,13 +13,8 @@ import { type BucketContext, type BucketEvent, decodeBucketRecord, type EntryFie
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
-import {
-  createFollower,
-  type Follower,
-  type FollowerLimits,
-  type FollowerNotice,
-  type FollowerSink,
-} from '../log/follower.ts';
+import { createFollower, type Follower, type FollowerNotice, type FollowerSink } from '../log/follower.ts';
+import type { FollowerLimits } from '../log/follower-limits.ts';
 import type { Log } from '../log/log.ts';
 import { basisOf, type EntryPut } from '../store/entry.ts';
 import { createEntryStore, type Entry, type EntryStore, type StoreLimits } from '../store/entry-store.ts';
@@ -303,6 +298,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     wrote(event, position) {
       // If the follower was faster, what it has applied stands.
       if (isStopped || position <= follower.applied) return;
+      follower.wrote(position);
       if (event.type === 'entry.put') wroteEntry(event.key, event, position);
       else if (event.type === 'entry.deleted') wroteEntry(event.key, undefined, position);
       else if (event.type === 'cache.cleared') clear(ownInvalidations.wrote(subjects.clear, position));

@@ -40,7 +40,7 @@ import {
   expiryOf,
 } from './demands.ts';
 import { mergePages, pageOf } from './key-page.ts';
-import { removeCleared, removeEntries } from './log-clean-up.ts';
+import { removeEntries } from './log-clean-up.ts';
 
 /** One partition as this process sees it: always its log, and a copy where it holds one. */
 export interface PartitionAccess {
@@ -210,9 +210,11 @@ export function createCache(options: CacheOptions): CacheService {
 
   async function clear(write: WriteOptions = {}): Promise<PartitionPositions> {
     return onAllPartitions(async (access) => {
-      const { position } = await access.log.append(encodeClear(access.subjects, origin), appendOptions(write));
-      access.view?.wrote({ type: 'cache.cleared' }, position);
-      inBackground(access, removeCleared(access, position));
+      const { log, subjects, view } = access;
+      const isAlone = log.subjects.every((subject) => subjects.all.includes(subject));
+      const event = encodeClear(subjects, origin, log.allowsRollup && isAlone);
+      const { position } = await log.append(event, appendOptions(write));
+      view?.wrote({ type: 'cache.cleared' }, position);
       return position;
     });
   }

@@ -1,9 +1,10 @@
 /**
- * After a clear or a tag invalidation, what became void leaves the stream too, so that other KV clients see the same and the
- * log does not keep it. It is done in the background and may fail: every copy obeys the invalidation itself.
+ * After a tag invalidation, what became void leaves the stream too, so that other KV clients see the same and the log does not keep
+ * it. It is done in the background and may fail: every copy obeys the invalidation itself. (A clear removes what was before it in
+ * the same step.)
  *
- * A message may only be purged if an event above it makes void all that stood below it, as a clear does. An entry that a tag
- * has ended is deleted by an event instead: a copy that is behind may hold what that entry had replaced, without the tag.
+ * An entry that a tag has ended is deleted by an event and never purged: a copy that is behind may hold what that entry had
+ * replaced, without the tag.
  */
 import { isSluiceError } from '../errors.ts';
 import type { Position } from '../events/record.ts';
@@ -20,13 +21,6 @@ export interface CleanUpTarget {
 export type DeleteRevision = (key: string, revision: Position) => Promise<unknown>;
 
 const deletesAtOnce = 64;
-
-/** Every entry below a clear is void, if the log still has it: one that was rolled back since makes nothing void. */
-export async function removeCleared({ log, subjects }: CleanUpTarget, position: Position): Promise<void> {
-  const newest = await log.latest(subjects.clear);
-  if (newest === undefined || newest.position < position) return;
-  await log.purge({ subject: `${subjects.keyPrefix}>`, below: position });
-}
 
 /** Deletes these entries where the log can compare safely; what came after them stays. */
 export async function removeEntries(

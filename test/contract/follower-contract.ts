@@ -8,13 +8,8 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { isSluiceError } from '../../src/errors.ts';
 import type { LogRecord, Position } from '../../src/events/record.ts';
-import {
-  createFollower,
-  type Follower,
-  type FollowerLimits,
-  type FollowerNotice,
-  type FollowerOptions,
-} from '../../src/log/follower.ts';
+import { createFollower, type Follower, type FollowerNotice, type FollowerOptions } from '../../src/log/follower.ts';
+import type { FollowerLimits } from '../../src/log/follower-limits.ts';
 import { type LogHarness, type LogSettings, type LogSource, put } from '../support/log-harness.ts';
 import { waitUntil } from '../support/wait-until.ts';
 

@@ -149,7 +149,7 @@ export const mutations: readonly Mutation[] = [
     file: 'nats/writing/pending-write.js',
     from: 'return { position, isDuplicate: true };',
     to: 'return conflictOf(pending, reason);',
-    seeds: 200,
+    seeds: 900,
   },
   {
     name: 'forward without its demand',
@@ -168,11 +168,11 @@ export const mutations: readonly Mutation[] = [
     seeds: 50,
   },
   {
-    name: 'shared answer of an earlier question',
-    what: 'a read of the latest state takes the answer to a question that was asked before it',
-    file: 'log/probe.js',
-    from: 'while (current !== undefined && current.askedAtMs < momentMs)',
-    to: 'while (current !== undefined && current.askedAtMs < 0)',
+    name: 'latest without waiting',
+    what: 'a read of the latest state asks the leader, and does not wait until the copy has got there',
+    file: 'log/copy-waits.js',
+    from: 'head = Math.max(last, state().acknowledged);',
+    to: 'head = 0;',
     seeds: 300,
   },
 ];

@@ -8,6 +8,7 @@ import type { LoadedValue, Truth } from './checks/values.ts';
 import { createWatching, type Watching } from './checks/watching.ts';
 import { randomFor } from './generate.ts';
 import { createJetStream, type JetStream, type StreamHost } from './jetstream/jetstream.ts';
+import type { Stored } from './jetstream/stream.ts';
 import type { Script } from './script.ts';
 import { controlStream, personalityOf, streamOf } from './setting.ts';
 import { createBroker } from './world/broker.ts';
@@ -150,7 +151,9 @@ export function createWorld(script: Script, keepsTrace: boolean): World {
       const { created, first, last, size } = state;
       const newest = new Map([...state.messages()].map((message) => [message.subject, message]));
       const untilMs = time.nowMs + forMs;
-      host.deposed = { untilMs, view: { created, first, last, size, newest: (subject) => newest.get(subject) } };
+      const then = [...state.messages()].sort((a, b) => a.position - b.position);
+      const next = (from: number): Stored | undefined => then.find(({ position }) => position >= from);
+      host.deposed = { untilMs, view: { created, first, last, size, newest: (subject) => newest.get(subject), next } };
       const lies = deposed.get(state.config.name) ?? [];
       // Answers that were given at the end are still on their way.
       deposed.set(state.config.name, [...lies, { fromMs: time.nowMs, untilMs: untilMs + 2_000 }]);

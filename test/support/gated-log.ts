@@ -77,6 +77,7 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
     name: log.name,
     isCompareAndSetSafe: log.isCompareAndSetSafe,
     honoursTtl: log.honoursTtl,
+    allowsRollup: log.allowsRollup,
     subjects: log.subjects,
     maxAgeMs: log.maxAgeMs,
     ...overrides,

@@ -89,7 +89,7 @@ export const defaultSettings: CacheDeclaration = {
 export function createPartitionWorld(options: Partial<MemoryLogOptions> = {}): PartitionWorld {
   const clock = createFakeClock();
   const subjects = bucketSubjects('sluice', bucket);
-  const log = createMemoryLog({ name: `KV_${bucket}`, clock, ...options });
+  const log = createMemoryLog({ name: `KV_${bucket}`, clock, subjects: subjects.all, ...options });
   const processes: Process[] = [];
 
   async function createProcess(name: string, of: ProcessOptions = {}): Promise<Process> {
@@ -155,7 +155,7 @@ export function createPartitionWorld(options: Partial<MemoryLogOptions> = {}): P
           }),
         ),
       delete: (key) => append(encodeDelete(subjects, key, origin)),
-      clear: () => append(encodeClear(subjects, origin)),
+      clear: () => append(encodeClear(subjects, origin, false)),
       tag: (tag) => append(encodeTagInvalidation(subjects, tag, origin)),
       raw: (subject, fields, body = '') => append({ subject, fields, data: bytesOf(body) }),
     },

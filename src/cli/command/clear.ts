@@ -1,12 +1,9 @@
 /**
- * clear and invalidate: one event each, after which entries are void everywhere. The issuer also removes them from the
- * stream, so that other KV clients see the same; a command waits for that, because nothing of it is left afterwards.
+ * clear and invalidate: one event each, after which entries are void everywhere. A clear also removes them from the stream, so
+ * that other KV clients see the same; after an invalidation they are deleted one by one, and the command waits for that.
  */
 import { Option } from 'commander';
-import { messageOf } from '../../errors.ts';
-import { encodeKey } from '../../events/key.ts';
-import type { Position } from '../../events/record.ts';
-import type { PartitionAccess } from '../../service/cache.ts';
+import { isSluiceError, messageOf } from '../../errors.ts';
 import type { PartitionPositions } from '../../service/cache-service.ts';
 import { readKeys } from '../keys/read-keys.ts';
 import { formatCount, plural, showKey } from '../terminal/text.ts';
@@ -14,7 +11,7 @@ import { connectionNotes, connectionOptions, type OpenedCache, withCache } from 
 import type { Call, CommandSpec } from './context.ts';
 import { hasOption } from './options.ts';
 
-const purgesAtOnce = 16;
+const deletesAtOnce = 16;
 
 export const clearCommand: CommandSpec = {
   usage: 'clear <cache>',
@@ -25,10 +22,6 @@ export const clearCommand: CommandSpec = {
     const [cacheName = ''] = call.words;
     return withCache(call, cacheName, async ({ host }) => {
       const positions = await host.cache.clear({ signal: call.signal });
-      const removed = host.partitions.map(({ log, subjects }, partition) =>
-        log.purge({ subject: `${subjects.keyPrefix}>`, below: positions.get(partition) ?? 0 }),
-      );
-      await Promise.all(removed).catch((error: unknown) => call.terminal.note(notRemoved(error)));
       report(call, positions, { cache: cacheName }, `${cacheName}: cleared`);
       return 'ok';
     });
@@ -47,7 +40,7 @@ export const invalidateCommand: CommandSpec = {
     const [cacheName = '', ...tags] = call.words;
     return withCache(call, cacheName, async (opened) => {
       const positions = await opened.host.cache.invalidateTags(tags, { signal: call.signal });
-      const removed = hasOption(call.given, 'purge') ? await tryToRemove(call, opened, positions) : undefined;
+      const removed = hasOption(call.given, 'purge') ? await tryToRemove(call, opened) : undefined;
       const shown = tags.map(showKey).join(', ');
       const what = removed === undefined ? '' : `, ${plural(removed, 'entry').replace('entrys', 'entries')} removed`;
       report(call, positions, { cache: cacheName, tags, removed }, `${cacheName}: ${shown} invalidated${what}`);
@@ -60,35 +53,33 @@ export const invalidateCommand: CommandSpec = {
 const notRemoved = (error: unknown): string =>
   `warning: the void entries were not removed from the stream, so other KV clients may still see them: ${messageOf(error)}`;
 
-async function tryToRemove(
-  call: Call,
-  opened: OpenedCache,
-  positions: PartitionPositions,
-): Promise<number | undefined> {
+async function tryToRemove(call: Call, opened: OpenedCache): Promise<number | undefined> {
   try {
-    return await removeVoid(call, opened, positions);
+    return await removeVoid(call, opened);
   } catch (error) {
     call.terminal.note(notRemoved(error));
     return undefined;
   }
 }
 
-/** Removes the messages of void entries from the streams; resolves with their number. */
-async function removeVoid(call: Call, { host }: OpenedCache, positions: PartitionPositions): Promise<number> {
-  const doomed: { access: PartitionAccess; key: string; below: Position }[] = [];
-  for (const [partition, { access, index }] of (await readKeys(call, host)).entries()) {
-    for (const key of index.invalidated) doomed.push({ access, key, below: positions.get(partition) ?? 0 });
-  }
+/** Deletes void entries that are still in the streams, if they still have their revisions; resolves with their number. */
+async function removeVoid(call: Call, { host }: OpenedCache): Promise<number> {
+  const doomed = (await readKeys(call, host)).flatMap(({ index }) => [...index.invalidated]);
   let removed = 0;
   const worker = async (): Promise<void> => {
     for (let next = doomed.pop(); next !== undefined && !call.signal.aborted; next = doomed.pop()) {
-      const { access, key, below } = next;
-      const count = await access.log.purge({ subject: access.subjects.keyPrefix + encodeKey(key).token, below });
-      removed += count;
+      const [key, ifRevision] = next;
+      try {
+        await host.cache.delete(key, { ifRevision, signal: call.signal });
+        removed += 1;
+      } catch (error) {
+        // Something newer stands there already.
+        if (!isSluiceError(error, 'position-conflict')) throw error;
+      }
       call.terminal.status(`removing void entries: ${formatCount(removed)} done, ${formatCount(doomed.length)} left`);
     }
   };
-  await Promise.all(Array.from({ length: purgesAtOnce }, worker));
+  await Promise.all(Array.from({ length: deletesAtOnce }, worker));
   call.terminal.status(undefined);
   return removed;
 }

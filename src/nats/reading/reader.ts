@@ -171,10 +171,16 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     lastOrdinal = delivery.ordinal;
     lastPosition = position;
     pending = delivery.pending;
-    const record = { position, atMs, subject: rawSubject(message), header, data: message.data };
+    const { data } = message;
+    const record = { position, atMs, subject: rawSubject(message), header, data };
+    if (guard === undefined) {
+      tell(record, pending);
+      return;
+    }
     const behind = pending;
-    if (guard === undefined) tell(record, behind);
-    else guard.inOrder(position, () => tell(record, behind));
+    // What may have to wait must not stay in the receive buffer.
+    const kept = { ...record, header: header && Uint8Array.from(header), data: Uint8Array.from(data) };
+    guard.inOrder(position, () => tell(kept, behind));
   }
 
   function tell(record: LogRecord, behind: number): void {

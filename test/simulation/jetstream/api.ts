@@ -69,7 +69,7 @@ function answerStream(jetStream: JetStream, action: string, name: string, body: 
     case 'INFO':
       return info(host, viewOf(jetStream, host));
     case 'MSG.GET':
-      return newest(viewOf(jetStream, host), (body as { last_by_subj: string }).last_by_subj);
+      return message(viewOf(jetStream, host), body as { last_by_subj: string } | { seq: number; next_by_subj: '>' });
     case 'PURGE':
       return purge(host, body as { filter?: string; seq?: number });
     case 'UPDATE':
@@ -94,10 +94,10 @@ function info({ state }: StreamHost, view: StreamView = state): object {
   return { config: state.config, created, state: { messages: size, bytes: 0, first_seq: first, last_seq: last } };
 }
 
-function newest(view: StreamView, subject: string): object {
-  const message = view.newest(subject);
-  if (message === undefined) return failure(404, 10037, 'no message found');
-  const { position, header, data, atMs } = message;
+function message(view: StreamView, which: { last_by_subj: string } | { seq: number; next_by_subj: '>' }): object {
+  const found = 'seq' in which ? view.next(which.seq, Number.POSITIVE_INFINITY) : view.newest(which.last_by_subj);
+  if (found === undefined) return failure(404, 10037, 'no message found');
+  const { position, subject, header, data, atMs } = found;
   return {
     message: {
       subject,

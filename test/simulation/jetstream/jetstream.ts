@@ -49,6 +49,7 @@ export interface StreamView {
   readonly last: number;
   readonly size: number;
   newest(subject: string): Stored | undefined;
+  next(from: number, through: number): Stored | undefined;
 }
 
 export interface JetStreamOptions {

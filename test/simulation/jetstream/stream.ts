@@ -2,6 +2,7 @@
  * What a simulated stream holds: the newest messages of each subject in one order, and the ids of those stored lately. It
  * decides nothing about leaders, answers or faults; whoever watches is told of everything that comes and goes.
  */
+import { headerNames, headerText, readField } from '../../../src/events/header.ts';
 
 export interface Stored {
   readonly position: number;
@@ -106,6 +107,15 @@ export function createStreamState(config: StreamConfig, created: string, witness
       const positions = [...(bySubject.get(message.subject) ?? []), last];
       bySubject.set(message.subject, positions);
       witness.stored(name, message);
+      if (message.header !== undefined && readField(headerText(message.header), headerNames.rollup) === 'all') {
+        const by = last;
+        for (const before of [...messages.values()]) {
+          if (before.position === by) continue;
+          take(before, 'superseded');
+          replaced.push({ message: before, by });
+        }
+        bySubject.set(message.subject, [by]);
+      }
       const limit = config.max_msgs_per_subject ?? -1;
       if (limit > 0 && positions.length > limit) {
         const oldest = messages.get(positions[0] ?? 0);

@@ -101,11 +101,12 @@ describe('an encoded event', () => {
   });
 
   it('is, for clear and tag invalidation, an empty message beside the keys', () => {
-    assert.deepEqual(encodeClear(subjects, 'node-1'), {
+    assert.deepEqual(encodeClear(subjects, 'node-1', false), {
       subject: 'sluice.bucket.demo.clear',
       fields: 'Sluice-Origin: node-1\r\n',
       data: new Uint8Array(0),
     });
+    assert.equal(encodeClear(subjects, 'node-1', true).fields, 'Sluice-Origin: node-1\r\nNats-Rollup: all\r\n');
     assert.equal(encodeTagInvalidation(subjects, 'red', 'n').subject, 'sluice.bucket.demo.tag.red');
     assert.equal(encodeTagInvalidation(subjects, 'a b', 'n').subject, 'sluice.bucket.demo.tag.a=20b');
   });
@@ -203,7 +204,7 @@ describe('a round trip', () => {
       fc.property(anyKey, anyTag, (key, tag) => {
         assert.deepEqual(decode(stored(encodeDelete(subjects, key, 'n', 1_000))), { type: 'entry.deleted', key });
         assert.deepEqual(decode(stored(encodeTagInvalidation(subjects, tag, 'n'))), { type: 'tag.invalidated', tag });
-        assert.deepEqual(decode(stored(encodeClear(subjects, 'n'))), { type: 'cache.cleared' });
+        assert.deepEqual(decode(stored(encodeClear(subjects, 'n', true))), { type: 'cache.cleared' });
       }),
     );
   });

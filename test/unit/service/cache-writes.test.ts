@@ -172,9 +172,9 @@ describe('compare-and-set', () => {
     const never = await refusalOf('position-conflict', a.put('never', 'v', { ifRevision: 7 }));
     assert.equal(never.details['current'], null);
     const other = await a.put('other', 'v');
-    // Its message is still there for a while.
-    world.log.purge = async () => 0;
-    await a.cache.clear();
+    // Its message stays: this clear removes nothing.
+    await world.stranger.clear();
+    await world.clock.settle();
     const cleared = await refusalOf('position-conflict', a.put('other', 'w', { ifRevision: other }));
     assert.equal(cleared.details['current'], null);
   });
@@ -248,10 +248,9 @@ describe('create if absent', () => {
       assert.equal(await found(a, key), 'again', key);
     }
     await a.put('cleared', 'v');
-    const { purge } = world.log;
-    world.log.purge = async () => 0;
-    await a.cache.clear();
-    world.log.purge = purge;
+    // Its message stays: this clear removes nothing.
+    await world.stranger.clear();
+    await world.clock.settle();
     await a.put('cleared', 'again', { ifAbsent: true });
     assert.equal(await found(a, 'cleared'), 'again');
   });
@@ -273,7 +272,7 @@ describe('create if absent', () => {
 });
 
 describe('clear and tag invalidation', () => {
-  it('clear empties the cache everywhere, and then the log of it', async () => {
+  it('clear empties the cache everywhere, and the log of it in the same step', async () => {
     const b = await world.process('b');
     await a.put('k', 'v');
     await b.put('l', 'v');
@@ -282,6 +281,18 @@ describe('clear and tag invalidation', () => {
     await world.clock.settle();
     assert.deepEqual([a.view.store.size, b.view.store.size], [0, 0]);
     assert.deepEqual(await world.messages(), ['3 cache.cleared']);
+  });
+
+  it('clear removes nothing from a log that others use as well, or that does not allow it', async () => {
+    await world.stop();
+    world = createPartitionWorld({ subjects: ['$KV.demo.>', 'sluice.bucket.demo.>', 'others.>'] });
+    const shared = await world.process('shared');
+    await shared.put('k', 'v');
+    await shared.cache.clear();
+    const refusing = await world.process('refusing', { log: { allowsRollup: false, subjects: world.subjects.all } });
+    await refusing.cache.clear();
+    assert.deepEqual(await world.messages(), ['1 entry.put k', '3 cache.cleared']);
+    assert.deepEqual([shared.get('k'), refusing.get('k')], [undefined, undefined]);
   });
 
   it('invalidation ends what carries one of the tags everywhere, and deletes exactly that from the log', async () => {
@@ -360,10 +371,12 @@ describe('clear and tag invalidation', () => {
 
   it('do not fail when the cleaning up does, and tell it', async () => {
     await a.put('k', 'v', { tags: ['t'] });
-    world.log.purge = async () => {
-      throw new SluiceError('log-unavailable', 'no leader');
+    const append = world.log.append.bind(world.log);
+    world.log.append = async (write, options) => {
+      if (write.fields.includes('KV-Operation: DEL')) throw new SluiceError('log-unavailable', 'no leader');
+      return append(write, options);
     };
-    await a.cache.clear();
+    await a.cache.invalidateTags(['t']);
     await world.clock.settle();
     assert.match(a.problems.join(), /clean-up of KV_demo.*no leader/);
     assert.equal(a.get('k'), undefined);

@@ -118,7 +118,7 @@ export async function recordStates(settled: Settled, quiescence: string): Promis
 }
 
 async function recordCache(settled: Settled, cache: FaultCache, quiescence: string): Promise<void> {
-  const logs = await readQuietLogs(settled, cache);
+  const logs = cache.isLossy ? await awaitFloor(settled, cache) : await readQuietLogs(settled, cache);
   const recorder = settled.histories.of(cache.name);
   for (const [partition, log] of logs.entries()) {
     if (!cache.isLossy) noteEvents(settled, cache, partition, log);
@@ -131,7 +131,6 @@ async function recordCache(settled: Settled, cache: FaultCache, quiescence: stri
       entries: log.entries.map((entry) => ({ ...entry, value: shownValue(entry.value) })),
     });
   }
-  if (cache.isLossy) await awaitFloor(settled, cache, logs);
   const observe = (process: string, incarnation: string, entries: readonly StateEntry[]): void => {
     for (const [partition, { head }] of logs.entries())
       recorder.observe({
@@ -195,29 +194,40 @@ function noteEvents({ histories }: Settled, cache: FaultCache, partition: number
   }
 }
 
-/** What a log drops or an operator purges is no event: copies learn of it when they look at the floor, within a stated time. */
-async function awaitFloor(settled: Settled, cache: FaultCache, logs: readonly StoredLog[]): Promise<void> {
-  const expected = new Set((logs[0]?.entries ?? []).map(({ key }) => key));
+/**
+ * What a log drops or an operator purges is no event: copies learn of it when they look at the floor, within a stated time. The log
+ * is read anew each time, because replicas that were behind drop later.
+ */
+async function awaitFloor(settled: Settled, cache: FaultCache): Promise<readonly StoredLog[]> {
+  const { clients, nodes } = settled.world;
+  const copies = [
+    ...clients.map(({ client }) => ({
+      process: client.id,
+      list: async () => ((await client.ask({ do: 'state', cache: cache.name })).entries ?? []).map(({ key }) => key),
+    })),
+    ...nodes.map(({ node }) => ({ process: node.id, list: () => listKeys(node.url, cache.name) })),
+  ];
+  let differences: string[] = [];
 
-  async function agree(process: string, list: () => Promise<readonly string[]>): Promise<void> {
-    let difference = '';
-    const isSame = async (): Promise<boolean> => {
+  async function attempt(): Promise<readonly StoredLog[] | undefined> {
+    const logs = await readQuietLogs(settled, cache);
+    const stored = new Set((logs[0]?.entries ?? []).map(({ key }) => key));
+    differences = [];
+    for (const { process, list } of copies) {
       const held = new Set(await list());
-      const over = [...held].filter((key) => !expected.has(key));
-      const missing = [...expected].filter((key) => !held.has(key));
-      difference = `over: ${over.join()}; missing: ${missing.join()}`;
-      return over.length + missing.length === 0;
-    };
-    await waitUntil(`${cache.name} at ${process} has what the log has left`, isSame, patienceMs).catch((error) => {
-      throw new Error(`${messageOf(error)}: ${difference}`);
-    });
+      const over = [...held].filter((key) => !stored.has(key));
+      const missing = [...stored].filter((key) => !held.has(key));
+      if (over.length + missing.length > 0)
+        differences.push(
+          `${process} has ${over.join() || 'nothing'} too many, and lacks ${missing.join() || 'nothing'}`,
+        );
+    }
+    return differences.length === 0 ? logs : undefined;
   }
 
-  for (const { client } of settled.world.clients)
-    await agree(client.id, async () =>
-      ((await client.ask({ do: 'state', cache: cache.name })).entries ?? []).map(({ key }) => key),
-    );
-  for (const { node } of settled.world.nodes) await agree(node.id, () => listKeys(node.url, cache.name));
+  return waitUntil(`${cache.name}: all have what the log has left`, attempt, patienceMs).catch((error: unknown) => {
+    throw new Error(`${messageOf(error)}: ${differences.join('; ')}`);
+  });
 }
 
 /** Asks again when it was refused: a copy that begins anew in the meantime says so to whoever waits. */
