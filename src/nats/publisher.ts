@@ -14,8 +14,9 @@ import { messageOf, SluiceError } from '../errors.ts';
 import type { LogWrite } from '../events/record.ts';
 import type { Appended, AppendOptions } from '../log/log.ts';
 import type { Link } from './link.ts';
+import { createOutbox } from './wire/outbox.ts';
 import { rawNumber } from './wire/raw-message.ts';
-import { sendCommand } from './wire/ready-command.ts';
+import { commandBytesMax, createCommandFrame } from './wire/ready-command.ts';
 import { type PublishAnswer, readPublishAnswer } from './writing/answer.ts';
 import {
   conflictOf,
@@ -26,6 +27,7 @@ import {
   mayBeStored,
   PendingWrite,
   type PublishTarget,
+  partsOf,
   unknownOutcome,
 } from './writing/pending-write.ts';
 import { createWriteWindow, type WindowLimits } from './writing/window.ts';
@@ -81,6 +83,8 @@ export function createPublisher(
   const replyPrefix = `${link.newInbox()}.`;
   const idPrefix = `${random.hex(8)}.`;
   const counters = { acknowledged: 0, retried: 0, unknown: 0, failed: 0 };
+  const frame = createCommandFrame(replyPrefix);
+  const outbox = createOutbox(link.connection);
   const window = createWriteWindow({ limits, clock, isConnected: () => link.isConnected, transmit });
   let nextSerial = 1;
   /** Answers have come for attempts up to this token, so the server has seen all that were sent before. */
@@ -126,8 +130,7 @@ export function createPublisher(
     if (pending.attempts > 1) counters.retried += 1;
     try {
       // Once only: while the socket takes nothing, the bytes of the first attempt may still lie in front of it.
-      if (pending.attempts === 1 && sendCommand(link.connection, pending.subject, pending.command, pending.token))
-        return;
+      if (pending.attempts === 1 && outbox.send(pending, pending.token)) return;
       link.connection.publish(pending.subject, pending.data, {
         reply: replyPrefix + pending.token,
         // The driver only ever calls `encode` on it.
@@ -234,27 +237,28 @@ export function createPublisher(
   function admit(write: LogWrite, options: AppendOptions, target: PublishTarget, settle: Settle): void {
     const serial = nextSerial;
     nextSerial += 1;
-    const startedAtMs = clock.monotonic();
-    const pending = new PendingWrite(
-      write,
-      options,
-      {
-        serial,
-        id: options.id ?? idPrefix + serial.toString(36),
-        replyPrefix,
-        target,
-        lane: window.laneOf(target.stream),
-        startedAtMs,
-        endsAtMs: startedAtMs + (options.deadlineMs ?? limits.deadlineMs),
-      },
-      settle,
-    );
-    if (pending.bytes > link.payloadBytesMax) {
+    const { id = idPrefix + serial.toString(36), expected } = options;
+    const parts = partsOf(write, id, expected);
+    const bytes = frame.headerBytes + parts.textBytes + parts.body.length;
+    if (bytes > link.payloadBytesMax) {
       throw new SluiceError(
         'too-large',
-        `${write.subject}: ${pending.bytes} bytes with headers; the server takes at most ${link.payloadBytesMax}`,
+        `${write.subject}: ${bytes} bytes with headers; the server takes at most ${link.payloadBytesMax}`,
       );
     }
+    const ticket = {
+      frame,
+      serial,
+      expected,
+      isNamed: options.id !== undefined,
+      target,
+      lane: window.laneOf(target.stream),
+      startedAtMs: clock.monotonic(),
+      deadlineMs: options.deadlineMs ?? limits.deadlineMs,
+      resolve: settle.resolve,
+      reject: settle.reject,
+    };
+    const pending = new PendingWrite(ticket, parts, outbox.chunkFor(commandBytesMax(frame, parts)));
     window.accept(pending);
     if (options.signal !== undefined) abandonOnAbort(pending, options.signal);
   }

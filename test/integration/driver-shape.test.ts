@@ -6,8 +6,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { headers, type Msg } from '@nats-io/nats-core';
 import type { Link } from '../../src/nats/link.ts';
+import { createOutbox } from '../../src/nats/wire/outbox.ts';
 import { hasRawShape, rawHeader, rawReply, rawStatus, rawSubject } from '../../src/nats/wire/raw-message.ts';
-import { encodeCommand, sendCommand } from '../../src/nats/wire/ready-command.ts';
+import {
+  type CommandParts,
+  commandBytesMax,
+  createCommandFrame,
+  ReadyCommand,
+} from '../../src/nats/wire/ready-command.ts';
 import { severStaleSocket } from '../../src/nats/wire/stale-socket.ts';
 import { connectTo } from '../support/log-harness.ts';
 import { startNatsServer, type TestServer } from '../support/nats-server.ts';
@@ -89,33 +95,69 @@ describe('the shape of the NATS driver', () => {
     assert.equal(rawStatus(rawHeader(answer) ?? new Uint8Array())?.code, 503);
   });
 
-  it('sends a command that is ready, once, as the public way would, and leaves to that what it refuses', async () => {
+  it('sends commands that are ready as the public way would, and leaves to that what it refuses', async () => {
     const received: Msg[] = [];
     const subscription = link.connection.subscribe('shape.größe', {
       callback: (_, message) => void received.push(message),
     });
-    const header = 'NATS/1.0\r\nSluice-Tags: größe\r\n\r\n';
-    const parts = { replyPrefix: 'answer.', header, headerBytes: Buffer.byteLength(header), body: Buffer.from('body') };
+    const frame = createCommandFrame('answer.');
+    const outbox = createOutbox(link.connection);
+    const fields = 'Sluice-Tags: größe\r\n';
+    const usual = { subject: 'shape.größe', id: 'idé', fields, textBytes: 4 + Buffer.byteLength(fields) };
+    const commandOf = (parts: CommandParts): ReadyCommand =>
+      new ReadyCommand(frame, parts, outbox.chunkFor(commandBytesMax(frame, parts)));
     const sentBefore = link.connection.stats();
-    const command = encodeCommand({ ...parts, subject: 'shape.größe' });
-    assert.equal(sendCommand(link.connection, 'shape.größe', command, 1_234), true);
-    await waitUntil('the message', () => received.length > 0);
+    // The second one is between the others in memory and waits; the last one has memory of its own.
+    const bodies = ['body', 'late', '', 'next', 'x'.repeat(100_000)];
+    const commands = bodies.map((body) => commandOf({ ...usual, body: Buffer.from(body) }));
+    const [first, late, ...others] = commands;
+    assert.ok(first !== undefined && late !== undefined);
+    assert.equal(outbox.send(first, 1_234), true);
+    for (const command of others) assert.equal(outbox.send(command, 5), true);
+    late.moveOut();
+    assert.equal(outbox.send(late, 999_999_999_999_999), true);
+    await waitUntil('the messages', () => received.length === bodies.length);
     subscription.unsubscribe();
-    const [message] = received;
-    assert.ok(message !== undefined);
-    assert.equal(message.subject, 'shape.größe');
-    assert.equal(message.reply, 'answer.000000000001234');
-    assert.equal(message.headers?.get('Sluice-Tags'), 'größe');
-    assert.equal(message.string(), 'body');
+    assert.deepEqual(
+      received.map((message) => message.string()),
+      [0, 2, 3, 4, 1].map((index) => bodies[index]),
+    );
+    assert.deepEqual(
+      received.map(({ reply }) => reply),
+      ['000000000001234', ...Array(3).fill('000000000000005'), '999999999999999'].map((token) => `answer.${token}`),
+    );
+    for (const message of received) {
+      assert.equal(message.subject, 'shape.größe');
+      assert.deepEqual([message.headers?.get('Nats-Msg-Id'), message.headers?.get('Sluice-Tags')], ['idé', 'größe']);
+    }
     const sent = link.connection.stats();
-    assert.equal(sent.outMsgs - sentBefore.outMsgs, 1);
-    assert.equal(sent.outBytes - sentBefore.outBytes, parts.headerBytes + 4);
+    assert.equal(sent.outMsgs - sentBefore.outMsgs, bodies.length);
+    const bytes = commands.reduce((sum, command) => sum + command.bytes, 0);
+    assert.equal(sent.outBytes - sentBefore.outBytes, bytes);
+    assert.equal(bytes, bodies.join('').length + bodies.length * (rawHeader(received[0] as Msg)?.length ?? 0));
 
-    const spaced = encodeCommand({ ...parts, subject: 'two tokens' });
-    assert.equal(sendCommand(link.connection, 'two tokens', spaced, 1), false);
-    const large = encodeCommand({ ...parts, subject: 'shape.large', body: Buffer.alloc(link.payloadBytesMax) });
-    assert.equal(sendCommand(link.connection, 'shape.large', large, 1), false);
-    assert.equal(sendCommand({} as never, 'shape.größe', command, 1), false);
+    assert.equal(outbox.send(commandOf({ ...usual, subject: 'two tokens', body: Buffer.alloc(1) }), 1), false);
+    assert.equal(outbox.send(commandOf({ ...usual, body: Buffer.alloc(link.payloadBytesMax) }), 1), false);
+    assert.equal(createOutbox({} as never).send(first, 1), false);
+  });
+
+  it('shows of a command what its text says, where it lies or moved to', () => {
+    const frame = createCommandFrame('answer.');
+    const chunk = { memory: Buffer.alloc(1_000), filled: 300 };
+    const parts = { subject: 'größe', id: 'a.1', fields: 'X: 1\r\n', textBytes: 9, body: Buffer.from('body') };
+    const command = new ReadyCommand(frame, parts, chunk);
+    const text = `HPUB größe answer.${'0'.repeat(15)} 36 40\r\nNATS/1.0\r\nNats-Msg-Id: a.1\r\nX: 1\r\n\r\nbody\r\n`;
+    for (const memory of [chunk.memory, 'moved']) {
+      if (memory === 'moved') command.moveOut();
+      else assert.equal(command.memory, memory);
+      assert.equal(command.memory.toString('utf8', command.start, command.end), text);
+      assert.equal(command.subject, 'größe');
+      assert.equal(command.bytes, 40);
+      assert.equal(Buffer.from(command.data).toString(), 'body');
+      assert.equal(Buffer.from(command.encode()).toString(), 'NATS/1.0\r\nNats-Msg-Id: a.1\r\nX: 1\r\n\r\n');
+    }
+    assert.equal(chunk.filled, 300 + Buffer.byteLength(text));
+    assert.equal(command.memory.length, Buffer.byteLength(text));
   });
 
   it('lets go of a socket, and connects anew', async () => {

@@ -58,9 +58,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'retry without message id',
     what: 'each attempt has an id of its own, so a lost acknowledgement stores the write twice',
-    file: 'nats/writing/pending-write.js',
-    from: 'return bytes.subarray(headerAt, bodyAt);',
-    to: "return Buffer.from(String(Buffer.from(bytes.subarray(headerAt, bodyAt))).replace(/(Nats-Msg-Id: .*)/, '$1-' + this.attempts));",
+    file: 'nats/wire/ready-command.js',
+    from: 'return this.memory.subarray(this.headerAt, this.bodyAt);',
+    to: "return Buffer.from(String(this.memory.subarray(this.headerAt, this.bodyAt)).replace(/(Nats-Msg-Id: .*)/, '$1-' + this.attempts));",
     seeds: 50,
   },
   {

@@ -3,10 +3,10 @@
  * never answered is `outcome-unknown`; only what cannot have been stored is a failure.
  */
 import { messageOf, SluiceError } from '../../errors.ts';
-import { formatField, formatHeader, headerNames } from '../../events/header.ts';
+import { formatField, headerNames, headerText, readField } from '../../events/header.ts';
 import type { LogWrite, Position } from '../../events/record.ts';
-import type { Appended, AppendOptions } from '../../log/log.ts';
-import { encodeCommand, type ReadyCommand } from '../wire/ready-command.ts';
+import type { Appended } from '../../log/log.ts';
+import { type Chunk, type CommandFrame, type CommandParts, ReadyCommand } from '../wire/ready-command.ts';
 import type { Lane, LaneItem } from './lane.ts';
 
 /** Where writes go, as their log sees it. */
@@ -24,88 +24,81 @@ export type Place = 'new' | 'waiting' | 'sent' | 'checking' | 'settled';
 
 /** What the publisher gives a write at its admission. */
 export interface WriteTicket {
+  readonly frame: CommandFrame;
   readonly serial: number;
-  readonly id: string;
-  /** Of the subject for the answer; the attempt's token follows. */
-  readonly replyPrefix: string;
-  readonly target: PublishTarget;
-  readonly lane: Lane<PendingWrite>;
-  readonly startedAtMs: number;
-  readonly endsAtMs: number;
-}
-
-/** A class, because there are many of them: the driver asks it for its header, so that each is one object only. */
-export class PendingWrite implements LaneItem {
-  readonly serial: number;
-  readonly id: string;
-  readonly subject: string;
-  /** Header and body in memory of their own: it may be sent later, and again, when the caller has other uses for its buffer. */
-  readonly command: ReadyCommand;
-  /** Header and body. */
-  readonly bytes: number;
   readonly expected: Position | undefined;
+  readonly isNamed: boolean;
   readonly target: PublishTarget;
   readonly lane: Lane<PendingWrite>;
   readonly startedAtMs: number;
-  readonly endsAtMs: number;
+  readonly deadlineMs: number;
   readonly resolve: (appended: Appended) => void;
   readonly reject: (error: unknown) => void;
-  place: Place = 'new';
-  /** When an attempt that may have been stored was first sent: the stream remembers its id for a while from then on. */
-  riskedAtMs: number = Number.POSITIVE_INFINITY;
-  sentAtMs = 0;
-  attempts = 0;
-  /** Names the attempt; grows in the order of sending. */
-  token = 0;
-  /** Why the last attempt came to nothing. */
-  reason = '';
-  /** The caller chose the id, so the write may be a repetition of an earlier call. */
-  readonly isNamed: boolean;
-  stopListening: (() => void) | undefined = undefined;
+}
 
-  constructor(
-    write: LogWrite,
-    options: AppendOptions,
-    ticket: WriteTicket,
-    settle: { resolve: (appended: Appended) => void; reject: (error: unknown) => void },
-  ) {
+/** Of thousands that wait at a time, each is one object, with few others behind it: the garbage collector carries them about. */
+export class PendingWrite extends ReadyCommand implements LaneItem {
+  declare readonly serial: number;
+  declare readonly expected: Position | undefined;
+  /** The caller chose the id, so the write may be a repetition of an earlier call. */
+  declare readonly isNamed: boolean;
+  declare readonly target: PublishTarget;
+  declare readonly lane: Lane<PendingWrite>;
+  declare readonly startedAtMs: number;
+  declare readonly deadlineMs: number;
+  declare readonly resolve: (appended: Appended) => void;
+  declare readonly reject: (error: unknown) => void;
+  declare place: Place;
+  /** When an attempt that may have been stored was first sent: the stream remembers its id for a while from then on. */
+  declare riskedAtMs: number | undefined;
+  declare sentAtMs: number;
+  declare attempts: number;
+  /** Names the attempt; grows in the order of sending. */
+  declare token: number;
+  /** Why the last attempt came to nothing. */
+  declare reason: string;
+  declare stopListening: (() => void) | undefined;
+
+  constructor(ticket: WriteTicket, parts: CommandParts, chunk: Chunk) {
+    super(ticket.frame, parts, chunk);
     this.serial = ticket.serial;
-    this.id = ticket.id;
-    this.subject = write.subject;
-    const fields = fieldsOf(ticket.id, options.expected);
-    const headerBytes = headerFrameBytes + bytesOf(write.fields) + Buffer.byteLength(fields);
-    this.command = encodeCommand({
-      subject: write.subject,
-      replyPrefix: ticket.replyPrefix,
-      header: formatHeader(write.fields + fields),
-      headerBytes,
-      body: write.data,
-    });
-    this.bytes = headerBytes + write.data.length;
-    this.expected = options.expected;
-    this.isNamed = options.id !== undefined;
+    this.expected = ticket.expected;
+    this.isNamed = ticket.isNamed;
     this.target = ticket.target;
     this.lane = ticket.lane;
     this.startedAtMs = ticket.startedAtMs;
-    this.endsAtMs = ticket.endsAtMs;
-    this.resolve = settle.resolve;
-    this.reject = settle.reject;
+    this.deadlineMs = ticket.deadlineMs;
+    this.resolve = ticket.resolve;
+    this.reject = ticket.reject;
+    this.place = 'new';
+    this.riskedAtMs = undefined;
+    this.sentAtMs = 0;
+    this.attempts = 0;
+    this.token = 0;
+    this.reason = '';
+    this.stopListening = undefined;
   }
 
-  /** The header block, as the driver asks for it. */
-  encode(): Uint8Array {
-    const { bytes, headerAt, bodyAt } = this.command;
-    return bytes.subarray(headerAt, bodyAt);
+  get id(): string {
+    return readField(headerText(this.encode()), headerNames.messageId) ?? '';
   }
 
-  get data(): Uint8Array {
-    const { headerAt, bodyAt, bytes } = this.command;
-    return bytes.subarray(bodyAt, headerAt + this.bytes);
+  get endsAtMs(): number {
+    return this.startedAtMs + this.deadlineMs;
   }
 }
 
-/** What a header block has around its fields. */
-const headerFrameBytes = formatHeader('').length;
+/** The parts of a write's command. */
+export function partsOf(
+  { subject, fields, data: body }: LogWrite,
+  id: string,
+  expected: Position | undefined,
+): CommandParts {
+  const textBytes = Buffer.byteLength(id) + bytesOf(fields);
+  if (expected === undefined) return { subject, id, fields, textBytes, body };
+  const expectation = formatField(headerNames.expectedSubjectPosition, expected);
+  return { subject, id, fields: fields + expectation, textBytes: textBytes + expectation.length, body };
+}
 
 /** The last text, and its bytes: the fields of one write after the other are mostly the same text. */
 let lastText = '';
@@ -119,21 +112,16 @@ function bytesOf(text: string): number {
   return lastTextBytes;
 }
 
-function fieldsOf(id: string, expected: Position | undefined): string {
-  const named = formatField(headerNames.messageId, id);
-  return expected === undefined ? named : named + formatField(headerNames.expectedSubjectPosition, expected);
-}
-
 /** The last attempt was not answered: it may have been stored. */
 export function markRisk(pending: PendingWrite): void {
-  pending.riskedAtMs = Math.min(pending.riskedAtMs, pending.sentAtMs);
+  pending.riskedAtMs ??= pending.sentAtMs;
 }
 
-export const mayBeStored = (pending: PendingWrite): boolean => pending.riskedAtMs !== Number.POSITIVE_INFINITY;
+export const mayBeStored = (pending: PendingWrite): boolean => pending.riskedAtMs !== undefined;
 
 /** When the write ends at the latest: a retry after the stream forgot the id could be stored twice. */
 export function endOf({ endsAtMs, riskedAtMs, target }: PendingWrite): number {
-  return Math.min(endsAtMs, riskedAtMs + target.duplicateWindowMs);
+  return riskedAtMs === undefined ? endsAtMs : Math.min(endsAtMs, riskedAtMs + target.duplicateWindowMs);
 }
 
 export function unknownOutcome({ subject, id, attempts }: PendingWrite, why: string): SluiceError {

@@ -54,7 +54,11 @@ export interface WindowOptions {
 }
 
 export function createWriteWindow({ limits, clock, isConnected, transmit }: WindowOptions): WriteWindow {
-  const onWire = new Map<number, PendingWrite>();
+  /**
+   * By token, modulo their number; twice as many as are ever taken. No Map: one that is written to and deleted from all the time
+   * leaves a trail of outgrown tables, which keep alive what they held until the next full garbage collection.
+   */
+  const slots = new Array<PendingWrite | undefined>(2 * Math.max(1, limits.writesInFlightMax)).fill(undefined);
   const checking = new Set<PendingWrite>();
   const lanes = new Map<string, Lane<PendingWrite>>();
   const inFlight: Tally = { writes: 0, bytes: 0 };
@@ -89,20 +93,29 @@ export function createWriteWindow({ limits, clock, isConnected, transmit }: Wind
     move(pending, 'sent');
     pending.attempts += 1;
     pending.sentAtMs = clock.monotonic();
+    while (slots[nextToken % slots.length] !== undefined) nextToken += 1;
     pending.token = nextToken;
     nextToken += 1;
-    onWire.set(pending.token, pending);
+    slots[pending.token % slots.length] = pending;
     if (pending.lane.blockedUntilMs !== undefined) pending.lane.scout = pending;
     transmit(pending);
   }
 
+  function find(token: number): PendingWrite | undefined {
+    const pending = slots[token % slots.length];
+    return pending?.token === token ? pending : undefined;
+  }
+
+  const sent = (): PendingWrite[] => slots.filter((pending) => pending !== undefined).sort((a, b) => a.token - b.token);
+
   function takeOff(pending: PendingWrite): void {
-    onWire.delete(pending.token);
+    if (find(pending.token) === pending) slots[pending.token % slots.length] = undefined;
     checking.delete(pending);
     if (pending.lane.scout === pending) pending.lane.scout = undefined;
   }
 
   function letWait(pending: PendingWrite): void {
+    pending.moveOut();
     move(pending, 'waiting');
     nextEndMs = Math.min(nextEndMs, endOf(pending));
   }
@@ -156,9 +169,9 @@ export function createWriteWindow({ limits, clock, isConnected, transmit }: Wind
         send(next);
       }
     },
-    find: (token) => onWire.get(token),
-    sent: () => [...onWire.values()],
-    all: () => [...onWire.values(), ...checking, ...waitingWrites()],
+    find,
+    sent,
+    all: () => [...sent(), ...checking, ...waitingWrites()],
     putBack(pending, reason) {
       takeOff(pending);
       pending.reason = reason;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { isSluiceError } from '../../../src/errors.ts';
-import { markRisk, PendingWrite } from '../../../src/nats/writing/pending-write.ts';
+import { createCommandFrame } from '../../../src/nats/wire/ready-command.ts';
+import { markRisk, PendingWrite, partsOf } from '../../../src/nats/writing/pending-write.ts';
 import { createWriteWindow, type WindowLimits, type WriteWindow } from '../../../src/nats/writing/window.ts';
 import { createFakeClock, type FakeClock } from '../../../src/testing/fake-clock.ts';
 
@@ -14,6 +15,7 @@ interface Scene {
   isConnected: boolean;
 }
 
+const frame = createCommandFrame('inbox.');
 const generous: WindowLimits = { writesInFlightMax: 100, bytesInFlightMax: 1e6, waitingMax: 1e6, bytesWaitingMax: 1e9 };
 
 function begin(limits: Partial<WindowLimits> = {}): Scene {
@@ -32,20 +34,21 @@ function begin(limits: Partial<WindowLimits> = {}): Scene {
     }),
     write(stream = 's', bodyBytes = 1, deadlineMs = 10_000) {
       serial += 1;
-      const startedAtMs = clock.monotonic();
       const pending = new PendingWrite(
-        { subject: stream, fields: '', data: new Uint8Array(bodyBytes) },
-        {},
         {
+          frame,
           serial,
-          id: `id${serial}`,
-          replyPrefix: 'inbox.',
+          expected: undefined,
+          isNamed: false,
           target: { stream, duplicateWindowMs: 30_000, findStored: async () => undefined },
           lane: scene.window.laneOf(stream),
-          startedAtMs,
-          endsAtMs: startedAtMs + deadlineMs,
+          startedAtMs: clock.monotonic(),
+          deadlineMs,
+          resolve: () => undefined,
+          reject: () => undefined,
         },
-        { resolve: () => undefined, reject: () => undefined },
+        partsOf({ subject: stream, fields: '', data: new Uint8Array(bodyBytes) }, `id${serial}`, undefined),
+        { memory: Buffer.alloc(bodyBytes + 256), filled: 0 },
       );
       scene.window.accept(pending);
       return pending;
