@@ -28,7 +28,9 @@ export function createOwnInvalidations(log: Log): OwnInvalidations {
       if (position > (unmet.get(subject) ?? 0)) unmet.set(subject, position);
       return position;
     },
-    met: forget,
+    met(subject, position) {
+      if (unmet.size > 0) forget(subject, position);
+    },
     settle(applied, onLost) {
       for (const [subject, position] of unmet) {
         if (position > applied) continue;

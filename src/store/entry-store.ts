@@ -85,8 +85,9 @@ export interface EntryStore {
   readonly counters: Readonly<StoreCounters>;
 }
 
-/** Handed to the library with each look, which else makes an object each time. */
+/** Handed to the library with each look and each entry, which else makes an object each time. */
 const asUsual = {};
+const sized = { size: 1 };
 
 export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore {
   let limits = initial;
@@ -100,7 +101,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   let bytes = 0;
   // It is given no `max`, for it would reserve memory for so many entries at once; room is made by `makeRoom`, which knows why an
   // entry must go.
-  const lru = new LRUCache<string, HeldEntry>({ maxSize: Number.MAX_SAFE_INTEGER, sizeCalculation: () => 1 });
+  const lru = new LRUCache<string, HeldEntry>({ maxSize: Number.MAX_SAFE_INTEGER });
   const shown = createShownValues(clock, time);
   const values = createValueSlabs((key) => lru.peek(key));
   const invalidations = createInvalidations();
@@ -128,7 +129,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       unindex(known);
       shown.hide(known);
     }
-    lru.set(entry.key, entry);
+    lru.set(entry.key, entry, sized);
     // Only now: a slab that is emptied by it asks who still lives there.
     if (known !== undefined) values.vacate(known);
     values.place(entry, value);
@@ -289,7 +290,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return validate(lru.peek(key, asUsual));
     },
     put(put, revision, atMs) {
-      const known = lru.peek(put.key);
+      const known = lru.peek(put.key, asUsual);
       if (revision > newest) newest = revision;
       if (known === undefined || known.revision < revision) {
         return admit(heldOf(put, revision, atMs), put.value, known);
@@ -297,7 +298,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return known.revision === revision && !known.isLocal && confirm(known, put, atMs);
     },
     putLocal(put, basis, atMs) {
-      const known = lru.peek(put.key);
+      const known = lru.peek(put.key, asUsual);
       if (known !== undefined && known.revision > basis) return false;
       // The log goes on having what this one hides.
       if (known !== undefined && !known.isLocal) hasEvicted = true;
@@ -306,7 +307,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return admit(entry, put.value, known);
     },
     remove(key, revision) {
-      const known = lru.peek(key);
+      const known = lru.peek(key, asUsual);
       if (known === undefined) return true;
       // A local value is younger than its basis.
       if (known.revision > revision || (known.isLocal && known.revision === revision)) return false;
