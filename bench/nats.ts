@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
 import { createNatsServer } from '../src/broker/nats-server.ts';
 
-export async function withNatsServer<Result>(binary: string, use: (url: string) => Promise<Result>): Promise<Result> {
+export async function withNatsServer<Result>(
+  binary: string,
+  use: (url: string) => Promise<Result>,
+  jetStreamConfig = '',
+): Promise<Result> {
   const storeFolder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
-  const server = createNatsServer({ binary, storeFolder, clock: systemClock });
+  const server = createNatsServer({ binary, storeFolder, clock: systemClock, jetStreamConfig });
   try {
     const { url } = await server.start();
     return await use(url);

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../src/base/clock.ts';
 import { provisionNatsServer } from '../src/broker/provision.ts';
 import { isSluiceError } from '../src/errors.ts';
+import { durableRow } from './durable/row.ts';
 import { hitRow } from './hit/row.ts';
 import { httpRow } from './http/row.ts';
 import { memoryRow } from './memory/row.ts';
@@ -17,7 +18,7 @@ import type { Bench, Result, Row } from './row.ts';
 import { formatTable } from './table.ts';
 import { visibleRow } from './visible/row.ts';
 
-const rows: readonly Row[] = [hitRow, putsRow, replayRow, visibleRow, httpRow, memoryRow];
+const rows: readonly Row[] = [hitRow, putsRow, durableRow, replayRow, visibleRow, httpRow, memoryRow];
 
 async function run(): Promise<void> {
   const { values } = parseArgs({

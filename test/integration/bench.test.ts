@@ -26,6 +26,9 @@ describe('the bench', () => {
       /^in-process hit.* bentocache .* >= 50 /,
       /^acknowledged puts.* bare publish .* >= 0\.85 /,
       /^acknowledged puts.* js\.publish .* >= 2 /,
+      /^acknowledged puts.* sync_interval: always .* default /,
+      /^one put at a time, p50,.* default /,
+      /^one put at a time, p99,.* default /,
       /^replay of .* >= 0\.75 /,
       /^put on A until visible on B.*p99.* <= 2 /,
       /^HTTP hit.* >= 0\.8 /,
@@ -41,6 +44,6 @@ describe('the bench', () => {
   });
 
   it('says which rows there are when asked for another', async () => {
-    await assert.rejects(runBench('--only', 'everything'), /there are hit, puts, replay, visible, http, memory/);
+    await assert.rejects(runBench('--only', 'everything'), /there are hit, puts, durable, replay, visible, http, memory/);
   });
 });
