@@ -136,7 +136,8 @@ describe('the shape of the NATS driver', () => {
     assert.equal(sent.outBytes - sentBefore.outBytes, bytes);
     assert.equal(bytes, bodies.join('').length + bodies.length * (rawHeader(received[0] as Msg)?.length ?? 0));
 
-    assert.equal(outbox.send(commandOf({ ...usual, subject: 'two tokens', body: Buffer.alloc(1) }), 1), false);
+    for (const subject of ['', 'two tokens', 'a\r\nb'])
+      assert.equal(outbox.send(commandOf({ ...usual, subject, body: Buffer.alloc(1) }), 1), false);
     assert.equal(outbox.send(commandOf({ ...usual, body: Buffer.alloc(link.payloadBytesMax) }), 1), false);
     assert.equal(createOutbox({} as never).send(first, 1), false);
   });

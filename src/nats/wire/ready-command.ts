@@ -138,8 +138,9 @@ export class ReadyCommand {
     return this.memory.subarray(this.headerAt, this.bodyAt);
   }
 
-  /** False when its subject would divide or end the command's first line. */
+  /** False when its subject is empty, or would divide or end the command's first line. */
   get isWellFormed(): boolean {
+    if (this.subjectEnd === this.start + verb.length) return false;
     for (let at = this.start + verb.length; at < this.subjectEnd; at += 1) {
       if ((this.memory[at] ?? space) <= space) return false;
     }
