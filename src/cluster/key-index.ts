@@ -6,7 +6,7 @@
  */
 import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
 import type { LogRecord, Position } from '../events/record.ts';
-import type { FollowerSink } from '../log/follower.ts';
+import type { FollowerSink } from '../log/follower-options.ts';
 import { basisOf, type EntryPut } from '../store/entry.ts';
 
 export interface IndexedKey {

@@ -9,8 +9,7 @@ import type { Random } from '../base/random.ts';
 import { isSluiceError, messageOf, SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
 import { bucketNames, bucketStreamName, bucketSubjects } from '../events/subjects.ts';
-import type { FollowerNotice } from '../log/follower.ts';
-import type { FollowerLimits } from '../log/follower-limits.ts';
+import type { FollowerLimits, FollowerNotice } from '../log/follower-options.ts';
 import type { Log } from '../log/log.ts';
 import { createLink, type Link, type LinkOptions } from '../nats/link.ts';
 import { createNatsLog } from '../nats/nats-log.ts';
@@ -173,6 +172,9 @@ function reportGaps({ config }: StreamInfo, { onNotice, cluster }: SessionOption
   const gaps = [
     config.allow_msg_ttl === true ? undefined : 'the server does not remove expired entries (no per-message TTL)',
     isOwn ? undefined : 'made by others: no clear, no tag invalidation',
+    (config.subject_delete_marker_ttl ?? 0) > 0
+      ? 'markers of expiry: nats-server can remove a write that arrives while it stores one'
+      : undefined,
     (config.max_msgs_per_subject ?? -1) === 1 ? undefined : `keeps ${config.max_msgs_per_subject} messages per key`,
   ].filter((gap) => gap !== undefined);
   if (gaps.length > 0) onNotice('info', `${config.name}: ${gaps.join('; ')}`, { stream: config.name });

@@ -7,51 +7,32 @@
  * away longer than tombstones live) it says `rebuild` and starts from the floor. It must never apply a record twice or
  * out of order, and never leave a second reader behind.
  */
-import { type Backoff, createBackoff } from '../base/backoff.ts';
-import { type Clock, every, pause, type Timer } from '../base/clock.ts';
+import { createBackoff } from '../base/backoff.ts';
+import { every, pause, type Timer } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
-import type { Random } from '../base/random.ts';
 import type { WaitOptions } from '../base/waiters.ts';
 import { messageOf } from '../errors.ts';
 import type { LogRecord, Position } from '../events/record.ts';
-import { createCopyWaits } from './copy-waits.ts';
-import { defaultFollowerLimits, type FollowerLimits } from './follower-limits.ts';
-import { createFreshness } from './freshness.ts';
-import type { Log, LogBounds } from './log.ts';
-import { createProbe } from './probe.ts';
-import { openWatchedReader } from './watched-reader.ts';
-import { createWholeness } from './wholeness.ts';
-import { createWitnesses, type Testimony } from './witnesses.ts';
-
-/** What a follower drives. Calls are synchronous and in order; a sink never throws. */
-export interface FollowerSink {
-  apply(record: LogRecord): void;
-  /** Everything applied so far is void; records follow from the log's floor. */
-  rebuild(reason: string): void;
-  /** No message below `first` is in the log any more. */
-  floor(first: Position): void;
-}
-
-export interface FollowerNotice {
-  readonly what: 'opened' | 'ended' | 'failed' | 'rebuild' | 'ready' | 'apply-failed';
-  readonly log: string;
-  readonly reason: string;
-}
-
-export interface FollowerOptions {
-  readonly log: Log;
-  readonly sink: FollowerSink;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly limits?: Partial<FollowerLimits>;
-  /** The sink already holds everything up to here (a checkpoint). Default 0. */
-  readonly applied?: Position;
-  readonly onNotice?: (notice: FollowerNotice) => void;
-}
+import { type CopyState, createCopyWaits } from './copy/copy-waits.ts';
+import { createDoubt } from './copy/doubt.ts';
+import { createFreshness } from './copy/freshness.ts';
+import { createProbe } from './copy/probe.ts';
+import { openWatchedReader } from './copy/watched-reader.ts';
+import { createWholeness } from './copy/wholeness.ts';
+import { createWitnesses, type Testimony } from './copy/witnesses.ts';
+import {
+  defaultFollowerLimits,
+  type FollowerCounters,
+  type FollowerNotice,
+  type FollowerOptions,
+} from './follower-options.ts';
+import type { LogBounds } from './log.ts';
 
 export interface Follower extends Lifecycle {
   /** Everything up to this position is in the sink. */
   readonly applied: Position;
+  /** Above it, changes may be missing that the log has removed again (see `doubt.ts`); undefined: no such doubt. */
+  readonly doubtAbove: Position | undefined;
   /** The newest position known to be in the log. */
   readonly head: Position;
   /** Messages known to be in the log and not applied yet. */
@@ -85,31 +66,25 @@ export interface Follower extends Lifecycle {
   readonly counters: FollowerCounters;
 }
 
-export interface FollowerCounters {
-  readonly records: number;
-  readonly reopened: number;
-  readonly rebuilds: number;
-  readonly applyFailures: number;
-  /** Of the last replay from the floor to ready. */
-  readonly replayMs: number;
-  readonly replayRecords: number;
-}
+const ignore = (): void => undefined;
 
 export function createFollower(options: FollowerOptions): Follower {
   const { log, sink, clock, random } = options;
   const limits = { ...defaultFollowerLimits, ...options.limits };
-  const backoff: Backoff = createBackoff({ firstMs: limits.retryFirstMs, maxMs: limits.retryMaxMs }, random);
-  const freshness = createFreshness(clock, (atMs) => waits.prove(atMs));
+  const backoff = createBackoff({ firstMs: limits.retryFirstMs, maxMs: limits.retryMaxMs }, random);
+  const freshness = createFreshness(clock, () => waits.prove(doubt.age.provenAtMs));
   const probe = createProbe(clock, ask);
   const witnesses = createWitnesses();
   const wholeness = createWholeness();
-  const waits = createCopyWaits({
-    log: log.name,
-    clock,
-    freshness,
-    probe,
-    state: () => ({ applied, acknowledged, isReady }),
+  const doubt = createDoubt({
+    ...{ log, clock, random, freshness, limits, verify: sink.verify?.bind(sink) },
+    applied: () => applied,
+    latest: () => waits.latest({ waitMs: limits.silenceMs * 4 }),
+    onSettled: () => waits.prove(freshness.provenAtMs),
+    onNotice: (what, reason) => notice(what, reason),
   });
+  const state = (): CopyState => ({ applied, acknowledged, isReady });
+  const waits = createCopyWaits({ log: log.name, clock, freshness: doubt.age, probe, state });
   const stopping = new AbortController();
 
   let applied = options.applied ?? 0;
@@ -148,6 +123,7 @@ export function createFollower(options: FollowerOptions): Follower {
     isReady = false;
     target = Number.POSITIVE_INFINITY;
     freshness.forget();
+    doubt.forget();
     replayStartedMs = clock.monotonic();
     counters.replayRecords = 0;
     sink.rebuild(reason);
@@ -212,7 +188,17 @@ export function createFollower(options: FollowerOptions): Follower {
 
   /** Everything up to here was delivered, or is no longer in the log. */
   function pass(position: Position): void {
-    if (position > applied) advance(position);
+    if (position <= applied) return;
+    skip(position);
+    advance(position);
+  }
+
+  function skip(through: Position): void {
+    if (applied >= floorTold) doubt.skipped(applied, through);
+  }
+
+  function keepUp(): void {
+    if (pending === 0 && applied >= (known?.last ?? 0)) doubt.keptUp();
   }
 
   function becomeReady(): void {
@@ -227,7 +213,10 @@ export function createFollower(options: FollowerOptions): Follower {
       if (reason !== undefined) startOver(`the log was rolled back: ${reason}`);
       return;
     }
-    if (record.position > applied + 1) wholeness.miss(applied, clock.monotonic());
+    if (record.position > applied + 1) {
+      wholeness.miss(applied, clock.monotonic());
+      skip(record.position - 1);
+    }
     try {
       sink.apply(record);
     } catch (error) {
@@ -240,6 +229,7 @@ export function createFollower(options: FollowerOptions): Follower {
     witnesses.note(record);
     advance(record.position);
     if (!wholeness.isWhole && lagEvents() === 0) wholeness.prove(clock.monotonic());
+    keepUp();
   }
 
   function onIdle(provenAtMs: number, through: Position): void {
@@ -252,6 +242,7 @@ export function createFollower(options: FollowerOptions): Follower {
     wholeness.prove(provenAtMs);
     if (isSound) freshness.prove(provenAtMs);
     else unsoundProofMs = provenAtMs;
+    keepUp();
   }
 
   function onTick(): void {
@@ -267,6 +258,7 @@ export function createFollower(options: FollowerOptions): Follower {
 
   async function readUntilEnd(): Promise<string> {
     stuck = undefined;
+    doubt.opening(applied, known?.last ?? 0);
     const testimony = witnesses.testimony();
     const reader = openWatchedReader({
       log,
@@ -292,6 +284,7 @@ export function createFollower(options: FollowerOptions): Follower {
     } finally {
       endReader = undefined;
       isSound = false;
+      doubt.interrupt();
       stopping.signal.removeEventListener('abort', onStop);
     }
   }
@@ -315,22 +308,15 @@ export function createFollower(options: FollowerOptions): Follower {
     }
   }
 
-  const ignore = (): void => undefined;
-
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
         await ask();
         if (target === Number.POSITIVE_INFINITY) await ask();
         if (stopping.signal.aborted) return;
-        if (
-          applied > 0 &&
-          (known?.last ?? 0) > applied &&
-          freshness.provenAtMs !== Number.NEGATIVE_INFINITY &&
-          freshness.isOlderThan(limits.horizonMs)
-        ) {
+        const isBehind = applied > 0 && (known?.last ?? 0) > applied;
+        if (isBehind && Number.isFinite(freshness.provenAtMs) && freshness.isOlderThan(limits.horizonMs))
           dropState('away longer than tombstones are kept');
-        }
         const reason = await readUntilEnd();
         if (stopping.signal.aborted) return;
         notice('ended', reason);
@@ -348,6 +334,9 @@ export function createFollower(options: FollowerOptions): Follower {
     get applied() {
       return applied;
     },
+    get doubtAbove() {
+      return doubt.above;
+    },
     get head() {
       return Math.max(applied + pending, known?.last ?? 0);
     },
@@ -355,16 +344,16 @@ export function createFollower(options: FollowerOptions): Follower {
       return lagEvents();
     },
     get isWhole() {
-      return wholeness.isWhole;
+      return wholeness.isWhole && doubt.above === undefined;
     },
     get wholeAt() {
-      return wholeness.isWhole ? applied : wholeness.before;
+      return Math.min(wholeness.isWhole ? applied : wholeness.before, doubt.above ?? applied);
     },
     get isReady() {
       return isReady;
     },
     counters,
-    lagMs: freshness.lagMs,
+    lagMs: doubt.age.lagMs,
     ready: waits.ready,
     reached: waits.reached,
     latest: waits.latest,
@@ -384,6 +373,7 @@ export function createFollower(options: FollowerOptions): Follower {
       stopping.abort();
       waits.close();
       await running;
+      await doubt.stop();
     },
     wrote(position) {
       acknowledged = Math.max(acknowledged, position);

@@ -46,6 +46,11 @@ export interface ReaderEvents {
   ended(reason: string): void;
 }
 
+export interface OpenOptions {
+  /** For who wants to know only where messages stand: they may come with empty data. */
+  readonly withoutData?: boolean;
+}
+
 export interface LogReader {
   /** Frees what the reader holds on the server; safe to call twice. */
   close(): Promise<void>;
@@ -67,7 +72,7 @@ export interface Log {
   /** The newest message of a subject as the leader sees it. */
   latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined>;
   /** Starts delivery at the first message at or above `from`. Rejects when no reader could be made in time. */
-  open(from: Position, events: ReaderEvents): Promise<LogReader>;
+  open(from: Position, events: ReaderEvents, options?: OpenOptions): Promise<LogReader>;
   /** Removes messages; resolves with their number. */
   purge(options?: PurgeOptions): Promise<number>;
   /** True when compare-and-set is checked safely (see `cas-unsupported`). */

@@ -8,7 +8,8 @@
 import { type Clock, every, type Timer } from '../base/clock.ts';
 import { abortedBy } from '../base/waiters.ts';
 import { SluiceError } from '../errors.ts';
-import { encodeHeader, formatField, headerNames } from '../events/header.ts';
+import { parseNatsTtl } from '../events/duration.ts';
+import { encodeHeader, formatField, headerNames, headerText, readField } from '../events/header.ts';
 import type { LogRecord, LogWrite, Position } from '../events/record.ts';
 import type { Appended, AppendOptions, Log, LogBounds, LogReader, PurgeOptions, ReaderEvents } from './log.ts';
 
@@ -22,6 +23,8 @@ export interface MemoryLogOptions {
   readonly duplicateWindowMs?: number;
   readonly heartbeatMs?: number;
   readonly maxAgeMs?: number;
+  /** Removes a message when its `Nats-TTL` is over, and tells nobody. */
+  readonly honoursTtl?: boolean;
   readonly subjects?: readonly string[];
 }
 
@@ -88,13 +91,15 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
   function store(write: LogWrite, id: string | undefined): Position {
     const fields = id === undefined ? write.fields : write.fields + formatField(headerNames.messageId, id);
     last += 1;
-    records.set(last, {
+    const record: LogRecord = {
       position: last,
       atMs: Math.floor(clock.now()),
       subject: write.subject,
       header: fields === '' ? undefined : encodeHeader(fields),
       data: copyOf(write.data),
-    });
+    };
+    records.set(last, record);
+    expireLater(record);
     insert(write.subject, last);
     const positions = bySubject.get(write.subject) ?? [];
     if (write.fields.includes(rollupAll)) rollUp();
@@ -116,6 +121,15 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
       rolledUp.push({ record, by: last });
       remove(record.position);
     }
+  }
+
+  function expireLater(record: LogRecord): void {
+    const { position, header } = record;
+    if (options.honoursTtl !== true || header === undefined) return;
+    const ttlMs = parseNatsTtl(readField(headerText(header), headerNames.ttl) ?? '') ?? Number.POSITIVE_INFINITY;
+    if (ttlMs === Number.POSITIVE_INFINITY) return;
+    // The position may have another message by then, or another life.
+    clock.timer(ttlMs, () => records.get(position) === record && remove(position));
   }
 
   function remember(id: string, position: Position): void {
@@ -201,7 +215,7 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     name,
     isAvailable: true,
     isCompareAndSetSafe: true,
-    honoursTtl: false,
+    honoursTtl: options.honoursTtl ?? false,
     allowsRollup: true,
     subjects: options.subjects ?? ['>'],
     maxAgeMs: options.maxAgeMs ?? Number.POSITIVE_INFINITY,

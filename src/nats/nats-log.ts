@@ -10,7 +10,16 @@ import { abortedBy } from '../base/waiters.ts';
 import { type ErrorCode, SluiceError } from '../errors.ts';
 import { headerNames, headerText, readField } from '../events/header.ts';
 import type { LogRecord, LogWrite, Position } from '../events/record.ts';
-import type { Appended, AppendOptions, Log, LogBounds, LogReader, PurgeOptions, ReaderEvents } from '../log/log.ts';
+import type {
+  Appended,
+  AppendOptions,
+  Log,
+  LogBounds,
+  LogReader,
+  OpenOptions,
+  PurgeOptions,
+  ReaderEvents,
+} from '../log/log.ts';
 import { isAtLeast, type Link } from './link.ts';
 import type { Publisher } from './publisher.ts';
 import { createConsumerCleanup } from './reading/consumer-cleanup.ts';
@@ -141,7 +150,7 @@ export function createNatsLog(options: NatsLogOptions): Log {
       await connected(signal);
       return translate('unsupported', () => latestMessage(link, stream, subject, requestMs));
     },
-    async open(from: Position, events: ReaderEvents): Promise<LogReader> {
+    async open(from: Position, events: ReaderEvents, { withoutData = false }: OpenOptions = {}): Promise<LogReader> {
       await connected();
       // A short time-out finds another server soon after one died. A big stream in memory takes its time, though, and
       // would never be opened at all with it.
@@ -150,7 +159,7 @@ export function createNatsLog(options: NatsLogOptions): Log {
       try {
         const opened = await translate('log-unavailable', () =>
           openReader(
-            { link, clock, random, stream, limits: reader, cleanup, isReplicated: isReplicated() },
+            { link, clock, random, stream, limits: reader, cleanup, isReplicated: isReplicated(), withoutData },
             from,
             events,
           ),

@@ -21,6 +21,8 @@ export interface KeyLoaderOptions {
   readonly store: EntryStore;
   readonly life: () => number;
   readonly isStopped: () => boolean;
+  /** What is held may have been replaced by something that the log has removed. */
+  readonly isInDoubt: () => boolean;
   readonly peek: (key: string) => Entry | undefined;
   /** Takes in what stands at a position. */
   readonly learn: (key: string, put: EntryPut | undefined, position: Position, atMs: number) => Entry | undefined;
@@ -64,6 +66,8 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
         return { entry: options.learn(key, entry.put, position, entry.atMs) };
       }
       if (!isOvertaken) options.learn(key, undefined, position, clock.now());
+      // What is held is not dropped for one answer, which may be that of a leader who was deposed; but it is in doubt.
+      if (!isOvertaken && position === 0 && options.isInDoubt()) return { entry: undefined };
       // Above what the leader said: the follower or this process's own write went past it, or the log has lost it.
       const held = peek(key);
       if (held === undefined) return isOvertaken && mayBeUnheld(known?.isHeld) ? undefined : { entry: undefined };

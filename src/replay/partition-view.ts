@@ -13,16 +13,17 @@ import { type BucketContext, type BucketEvent, decodeBucketRecord, type EntryFie
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
-import { createFollower, type Follower, type FollowerNotice, type FollowerSink } from '../log/follower.ts';
-import type { FollowerLimits } from '../log/follower-limits.ts';
+import { createFollower, type Follower } from '../log/follower.ts';
+import type { FollowerLimits, FollowerNotice, FollowerSink } from '../log/follower-options.ts';
 import type { Log } from '../log/log.ts';
+import { compareWithLog } from '../store/comparison.ts';
 import { basisOf, type EntryPut } from '../store/entry.ts';
 import { createEntryStore, type Entry, type EntryStore, type StoreLimits } from '../store/entry-store.ts';
 import { createAhead } from './ahead.ts';
 import { createKeyFences } from './key-fences.ts';
 import { createKeyLoader } from './key-loader.ts';
 import { createOwnInvalidations } from './own-invalidations.ts';
-import { gapReason, isSuspectGap } from './suspect-gap.ts';
+import { gapReason, goneReason, isSuspectGap } from './suspect-gap.ts';
 import { createTagCollectors, type TagCollector } from './tag-collectors.ts';
 import { tellAll } from './tell-all.ts';
 
@@ -231,6 +232,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     ahead,
     life: () => life,
     isStopped: () => isStopped,
+    isInDoubt: () => follower.doubtAbove !== undefined,
     peek,
     store,
     learn,
@@ -256,6 +258,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       if (isSuspectGap(follower.applied, first, follower.lagMs()))
         emit({ type: 'rebuilt', position: first - 1, reason: gapReason });
     },
+    verify: () =>
+      compareWithLog(store, clock, () => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason })),
   };
 
   const follower: Follower = createFollower({

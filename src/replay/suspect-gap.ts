@@ -11,3 +11,4 @@ const gapLagMs = 5_000;
 export const isSuspectGap = (applied: Position, first: Position, lagMs: number): boolean =>
   applied > 0 && first > applied + 1 && lagMs > gapLagMs;
 export const gapReason = 'the log has dropped events that were not seen yet';
+export const goneReason = 'the log had removed entries without an event';

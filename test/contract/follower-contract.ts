@@ -8,9 +8,9 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { isSluiceError } from '../../src/errors.ts';
 import type { LogRecord, Position } from '../../src/events/record.ts';
-import { createFollower, type Follower, type FollowerNotice, type FollowerOptions } from '../../src/log/follower.ts';
-import type { FollowerLimits } from '../../src/log/follower-limits.ts';
-import { type LogHarness, type LogSettings, type LogSource, put } from '../support/log-harness.ts';
+import { createFollower, type Follower } from '../../src/log/follower.ts';
+import type { FollowerLimits, FollowerNotice, FollowerOptions } from '../../src/log/follower-options.ts';
+import { type LogHarness, type LogSettings, type LogSource, put, putBriefly } from '../support/log-harness.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 /** A copy as plain as can be: the newest body by subject, and everything that was said to it. */
@@ -20,6 +20,8 @@ export interface Copy {
   readonly values: Map<string, { body: string; position: Position }>;
   readonly rebuilds: string[];
   readonly floors: Position[];
+  /** Up to where it was compared with the log, each time. */
+  readonly verified: Position[];
   readonly notices: FollowerNotice[];
   /** Called with each record before it is applied. */
   onApply: ((record: LogRecord) => void) | undefined;
@@ -39,6 +41,7 @@ export function makeCopy(harness: Pick<LogHarness, 'log'>, options: Partial<Foll
     values: new Map(),
     rebuilds: [],
     floors: [],
+    verified: [],
     notices: [],
     onApply: undefined,
   };
@@ -64,6 +67,20 @@ export function makeCopy(harness: Pick<LogHarness, 'log'>, options: Partial<Foll
       floor(first) {
         copy.floors.push(first);
         for (const [key, { position }] of copy.values) if (position < first) copy.values.delete(key);
+      },
+      verify() {
+        const held = new Map([...copy.values].map(([key, { position }]) => [position, key]));
+        return {
+          met: (position) => void held.delete(position),
+          async end(through) {
+            copy.verified.push(through);
+            const gone = [...held].filter(
+              ([position, key]) => position <= through && copy.values.get(key)?.position === position,
+            );
+            for (const [, key] of gone) copy.values.delete(key);
+            return gone.length;
+          },
+        };
       },
     },
   });
@@ -365,6 +382,62 @@ export function describeFollowerContract(name: string, start: () => Promise<LogS
       await waitUntil('a new copy', () => values.has('other'));
       assert.deepEqual([...values.keys()].toSorted(), ['kept', 'other']);
       assert.equal(rebuilds.length, 1);
+    });
+
+    promises(
+      'lets go of what was replaced while it was away by what the log has removed since',
+      async (harness, copyOf) => {
+        const { follower, values, verified, rebuilds } = copyOf();
+        await follower.start();
+        // What is first in the log would be ended by the floor.
+        await put(harness, 'first');
+        await put(harness, 'old');
+        await put(harness, 'removed');
+        // What a copy has applied last, it asks for by name.
+        for (let index = 0; index < 20; index += 1) await put(harness, `other${index}`);
+        await follower.reached(23, soon);
+        const end = await harness.outage();
+        await putBriefly(harness, 'old', 'never seen');
+        await putBriefly(harness, 'removed', 'never seen');
+        await put(harness, 'removed', 'seen');
+        const subject = harness.subjectOf('old');
+        if (!harness.log.honoursTtl) {
+          // A server that removes nothing leaves no hole either.
+          await waitUntil('twice the life', () => follower.lagMs() > 2_500);
+          assert.equal((await harness.direct.latest(subject))?.position, 24);
+          await end();
+          await follower.reached(26, soon);
+          assert.equal(values.get('old')?.body, 'never seen');
+          assert.deepEqual([verified, follower.doubtAbove], [[], undefined]);
+          return;
+        }
+        await waitUntil('the end of its life', async () => (await harness.direct.latest(subject)) === undefined);
+        const awayMs = follower.lagMs();
+        await end();
+        await waitUntil('a comparison', () => {
+          if (verified.length === 0) assert.ok(follower.lagMs() >= awayMs, 'nothing is proven before');
+          return verified.length > 0;
+        });
+        assert.deepEqual([values.has('old'), values.get('removed')?.body, values.size], [false, 'seen', 22]);
+        await waitUntil('a young copy', () => follower.lagMs() < quickLimits.silenceMs);
+        assert.deepEqual([follower.doubtAbove, rebuilds], [undefined, []]);
+        await waitUntil('one reader again', async () => (await harness.readers()) === 1);
+      },
+    );
+
+    promises('reads nothing again when it was away for long and met every position', async (harness, copyOf) => {
+      const { follower, verified } = copyOf();
+      await follower.start();
+      await put(harness, 'a');
+      const b = await put(harness, 'b');
+      await follower.reached(b, soon);
+      const long = await harness.outage();
+      await waitUntil('an old copy', () => follower.lagMs() > 1_500);
+      const c = await put(harness, 'c');
+      await long();
+      await follower.reached(c, soon);
+      await waitUntil('a young copy', () => follower.lagMs() < quickLimits.silenceMs);
+      assert.deepEqual([verified, follower.doubtAbove], [[], undefined]);
     });
 
     promises(

@@ -10,7 +10,7 @@ import { isSluiceError } from '../../src/errors.ts';
 import { formatField, headerNames, headerText, readField } from '../../src/events/header.ts';
 import type { LogRecord, LogWrite, Position } from '../../src/events/record.ts';
 import type { Log, LogReader } from '../../src/log/log.ts';
-import type { LogHarness, LogSettings, LogSource } from '../support/log-harness.ts';
+import { type LogHarness, type LogSettings, type LogSource, put, putBriefly } from '../support/log-harness.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 interface Heard {
@@ -403,6 +403,39 @@ export function describeLogContract(name: string, start: () => Promise<LogSource
       await assert.rejects(log.bounds(signal), isCode('aborted'));
       await assert.rejects(log.latest(write.subject, signal), isCode('aborted'));
       assert.equal((await log.bounds()).last, 0);
+    });
+
+    promises('tells where its messages stand, without their data, on request', async ({ log, subjectOf }) => {
+      for (const name of ['a', 'b', 'a']) await log.append({ subject: subjectOf(name), fields: '', data: bytes(name) });
+      const positions: Position[] = [];
+      const reader = await log.open(
+        1,
+        {
+          record: ({ position }) => void positions.push(position),
+          idle: () => undefined,
+          alive: () => undefined,
+          ended: () => undefined,
+        },
+        { withoutData: true },
+      );
+      await waitUntil('both of them', () => positions.length >= 2);
+      await reader.close();
+      assert.deepEqual(positions, [2, 3]);
+    });
+
+    promises('removes a message when its time is over, without a word, or keeps it', async (harness) => {
+      const { log, subjectOf } = harness;
+      await put(harness, 'other');
+      const position = await putBriefly(harness, 'brief');
+      const writtenMs = performance.now();
+      const listening = await listen(log, 1);
+      if (log.honoursTtl) await waitUntil('its end', async () => (await log.latest(subjectOf('brief'))) === undefined);
+      else await waitUntil('twice its life', () => performance.now() > writtenMs + 2_000);
+      const { first, last, messages } = await log.bounds();
+      assert.deepEqual({ first, last, messages }, { first: 1, last: position, messages: log.honoursTtl ? 1 : 2 });
+      await waitUntil('both of them', () => listening.heard.length >= 2);
+      await listening.reader.close();
+      assert.deepEqual([listening.positions(), listening.ends], [[1, position], []]);
     });
 
     promises(

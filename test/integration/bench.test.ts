@@ -44,6 +44,9 @@ describe('the bench', () => {
   });
 
   it('says which rows there are when asked for another', async () => {
-    await assert.rejects(runBench('--only', 'everything'), /there are hit, puts, durable, replay, visible, http, memory/);
+    await assert.rejects(
+      runBench('--only', 'everything'),
+      /there are hit, puts, durable, replay, visible, http, memory/,
+    );
   });
 });

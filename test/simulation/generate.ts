@@ -135,6 +135,35 @@ function makeVice(random: SeededRandom, { logReplicas }: Setting, isControl: boo
   return choose(random, vices);
 }
 
+/** Away while a put replaces something, and while the server removes that put, whose life is over, without a word. */
+function addBriefPuts(
+  random: SeededRandom,
+  {
+    steps,
+    bursts,
+    everybody,
+    keys,
+    lengthMs,
+  }: { steps: Step[]; bursts: number[]; everybody: string[]; keys: string[]; lengthMs: number },
+): void {
+  if (random.below(8) > 0) return;
+  const at = 1_000 + random.below(lengthMs);
+  const ttlMs = between(random, 1_000, 2_500);
+  const forMs = ttlMs + between(random, 500, 5_000);
+  const to = random.pick(everybody);
+  const writers = everybody.filter((name) => name !== to);
+  const [old = '', other = ''] = keys;
+  steps.push({ at: at - 300, by: to, do: 'put', key: old });
+  // What a copy has applied last, it asks for by name.
+  for (let count = 0; count < 18; count += 1) steps.push({ at: at - 250 + 2 * count, by: to, do: 'put', key: other });
+  steps.push({ at, to, do: 'cut', direction: 'both', forMs, noticeMs: between(random, 1_500, 4_000) });
+  if (writers.length === 0) return;
+  steps.push({ at: at + between(random, 20, 400), by: random.pick(writers), do: 'put', key: old, ttlMs });
+  for (let count = random.below(4); count > 0; count -= 1)
+    steps.push({ at: at + random.below(forMs), by: random.pick(writers), do: 'put', key: random.pick(keys.slice(1)) });
+  bursts.push(at + forMs + random.below(1_000));
+}
+
 export function generateScript(seed: number): Script {
   const random = randomFor(seed, 'script');
   const setting = makeSetting(random);
@@ -182,6 +211,7 @@ export function generateScript(seed: number): Script {
     }
     bursts.push(at + forMs + between(random, 1_000, 2_000));
   }
+  addBriefPuts(randomFor(seed, 'brief puts'), { steps, bursts, everybody, keys, lengthMs });
   for (const start of bursts) {
     const hot = random.pick(keys);
     let at = start;

@@ -48,6 +48,22 @@ export const mutations: readonly Mutation[] = [
     seeds: 150,
   },
   {
+    name: 'no doubt after an absence',
+    what: 'a hole in the positions counts as something that was replaced, though a TTL may have removed it while the copy was away',
+    file: 'log/copy/doubt.js',
+    from: 'freshness.isOlderThan(isCatchingUp ? leastTtlMs : 2 * limits.silenceMs)',
+    to: 'freshness.isOlderThan(Infinity)',
+    seeds: 300,
+  },
+  {
+    name: 'no age of a doubt',
+    what: 'a copy in doubt about what it holds says that it is young',
+    file: 'log/copy/doubt.js',
+    from: 'Math.min(freshness.provenAtMs, provenAtMs)',
+    to: 'freshness.provenAtMs',
+    seeds: 600,
+  },
+  {
     name: 'no look for a rollback',
     what: 'a log that was rolled back and has grown again is taken for the same',
     file: 'log/follower.js',
@@ -170,7 +186,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'latest without waiting',
     what: 'a read of the latest state asks the leader, and does not wait until the copy has got there',
-    file: 'log/copy-waits.js',
+    file: 'log/copy/copy-waits.js',
     from: 'head = Math.max(last, state().acknowledged);',
     to: 'head = 0;',
     seeds: 300,

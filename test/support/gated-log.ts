@@ -122,7 +122,7 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
     bounds: (signal) => reach(() => log.bounds(signal)),
     latest: (subject, signal) => reach(() => through(answers, log.latest(subject, signal))),
     purge: (options) => reach(() => log.purge(options)),
-    open: (from: Position, events) =>
+    open: (from: Position, events, options) =>
       reach(async () => {
         const outer: ReaderEvents = {
           record(record, pending) {
@@ -143,7 +143,7 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
           followers.delete(events);
           records = records.filter((waiting) => waiting.events !== events);
         }
-        const reader = await log.open(from, outer);
+        const reader = await log.open(from, outer, options);
         readers.add(outer);
         followers.add(events);
         return {

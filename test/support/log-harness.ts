@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
+import { formatField, headerNames } from '../../src/events/header.ts';
 import type { Position } from '../../src/events/record.ts';
 import type { Log } from '../../src/log/log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
@@ -67,7 +68,13 @@ export async function startMemorySource(): Promise<LogSource> {
   return {
     async create(settings = {}) {
       made += 1;
-      const log = createMemoryLog({ name: `memory-${made}`, clock: systemClock, heartbeatMs: 100, ...settings });
+      const log = createMemoryLog({
+        name: `memory-${made}`,
+        clock: systemClock,
+        heartbeatMs: 100,
+        honoursTtl: true,
+        ...settings,
+      });
       // The work of a call is done before it first waits, so the fault is only lifted for that moment.
       const passing = <Result>(call: () => Promise<Result>): Promise<Result> => {
         const { isAvailable } = log;
@@ -257,5 +264,13 @@ async function backUp(server: TestServer, link: Link): Promise<() => Promise<voi
 const text = new TextEncoder();
 
 /** Appends `body` under a name of the harness. */
-export const put = async ({ direct, subjectOf }: LogHarness, name: string, body = name): Promise<Position> =>
-  (await direct.append({ subject: subjectOf(name), fields: '', data: text.encode(body) })).position;
+export const put = async (
+  { direct, subjectOf }: LogHarness,
+  name: string,
+  body = name,
+  fields = '',
+): Promise<Position> => (await direct.append({ subject: subjectOf(name), fields, data: text.encode(body) })).position;
+
+/** A body that a server with TTLs removes after a second. */
+export const putBriefly = (harness: LogHarness, name: string, body = name): Promise<Position> =>
+  put(harness, name, body, formatField(headerNames.ttl, '1s'));

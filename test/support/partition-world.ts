@@ -12,7 +12,7 @@ import {
 } from '../../src/events/entry.ts';
 import type { Position } from '../../src/events/record.ts';
 import { type BucketSubjects, bucketSubjects } from '../../src/events/subjects.ts';
-import type { FollowerNotice } from '../../src/log/follower.ts';
+import type { FollowerNotice } from '../../src/log/follower-options.ts';
 import type { Log } from '../../src/log/log.ts';
 import { createMemoryLog, type MemoryLog, type MemoryLogOptions } from '../../src/log/memory-log.ts';
 import { createPartitionView, type PartitionView } from '../../src/replay/partition-view.ts';

@@ -74,6 +74,8 @@ export interface ReaderOptions {
   readonly cleanup: ConsumerCleanup;
   /** The consumer may sit on any replica, and how far that one is behind the leader is not to be seen from it. */
   readonly isReplicated: boolean;
+  /** The server is to send headers alone. */
+  readonly withoutData: boolean;
 }
 
 export async function openReader(options: ReaderOptions, from: Position, events: ReaderEvents): Promise<LogReader> {
@@ -249,7 +251,7 @@ export async function openReader(options: ReaderOptions, from: Position, events:
 }
 
 async function createConsumer(
-  { link, random, stream, limits, cleanup }: ReaderOptions,
+  { link, random, stream, limits, cleanup, withoutData }: ReaderOptions,
   from: Position,
 ): Promise<ConsumerCreated> {
   const name = cleanup.reclaim() ?? `sluice-${random.hex(12)}`;
@@ -265,6 +267,7 @@ async function createConsumer(
       inactive_threshold: nanoseconds(limits.inactiveMs),
       max_waiting: 512,
       replay_policy: 'instant',
+      ...(withoutData ? { headers_only: true } : {}),
     },
   };
   try {

@@ -57,10 +57,8 @@ export function findStanding(
   const value = held === undefined ? undefined : Buffer.from(held.value).toString('utf8');
   if (!isStanding) {
     const put = history.putsOf(value ?? '').find(({ position }) => position === held?.revision);
-    const hasEndExpired = events.some(
-      (event) => event.gone === 'expired' && event.kind === 'put' && put !== undefined && ends(event, put),
-    );
-    if (held === undefined || put?.gone === 'expired' || hasEndExpired) return undefined;
+    // The server's clock ends a life too, and may be ahead of the copy's.
+    if (held === undefined || put?.gone === 'expired') return undefined;
     return `has ${value} at ${held.revision}, the log has ${newest === undefined ? 'nothing' : `a ${newest.kind} at ${newest.position}`}`;
   }
   if (held === undefined && view.store.hasEvicted) return undefined;

@@ -72,10 +72,7 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
   if (sight.revision !== undefined && sight.revision !== 0 && put.position !== sight.revision)
     return `has revision ${sight.revision}, the log stored it at ${put.position}`;
   if (put.expiresAtMs <= sight.wallMs - clockGrainMs) return `expired ${sight.wallMs - put.expiresAtMs} ms ago`;
-  // What the server has removed by its TTL cannot tell a copy that was away that it had replaced something.
-  const touching = truth.history
-    .touching(sight.stream, sight.key)
-    .filter((event) => event.gone !== 'expired' || event.kind !== 'put');
+  const touching = truth.history.touching(sight.stream, sight.key);
   if (isHistoryKnown && isIn(put, sight.atMs)) {
     const end = touching.find(
       (event) => isIn(event, sight.atMs) && event.position <= sight.position && ends(event, put),

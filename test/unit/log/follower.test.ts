@@ -1,8 +1,7 @@
 /** The follower's exact behaviour in time, on a log in memory and a fake clock. What holds for every log is in its contract. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { FollowerOptions } from '../../../src/log/follower.ts';
-import { defaultFollowerLimits } from '../../../src/log/follower-limits.ts';
+import { defaultFollowerLimits, type FollowerOptions } from '../../../src/log/follower-options.ts';
 import type { LogBounds } from '../../../src/log/log.ts';
 import { createMemoryLog, type MemoryLog } from '../../../src/log/memory-log.ts';
 import { createFakeClock, type FakeClock } from '../../../src/testing/fake-clock.ts';

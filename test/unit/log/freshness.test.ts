@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createFreshness } from '../../../src/log/freshness.ts';
+import { createFreshness } from '../../../src/log/copy/freshness.ts';
 import { createFakeClock } from '../../../src/testing/fake-clock.ts';
 
 describe('freshness', () => {

@@ -67,6 +67,41 @@ describe('a load', () => {
     assert.equal(await a.view.load('later'), undefined);
   });
 
+  it('believes the log, and not the copy, while the copy is in doubt about what it holds', async () => {
+    world = createPartitionWorld({ honoursTtl: true });
+    const { clock, log, stranger, subjects } = world;
+    const a = await world.process('a');
+    for (let index = 0; index < 20; index += 1) await stranger.put(index === 1 ? 'k' : `other${index}`, 'v');
+    await clock.settle();
+    // Nothing can be read again for now.
+    const { open } = log;
+    log.open = async (from, events, options) =>
+      options?.withoutData === true ? { close: async () => undefined } : open(from, events, options);
+    a.log.isReachable = false;
+    await stranger.raw(`${subjects.keyPrefix}k`, 'Nats-TTL: 1s\r\n', 'brief');
+    await clock.advance(3_000);
+    a.log.isReachable = true;
+    await clock.advance(1_000);
+    assert.deepEqual([a.view.follower.applied, a.view.follower.doubtAbove], [21, 20]);
+    assert.deepEqual([a.view.follower.isWhole, a.view.follower.wholeAt, a.view.isComplete], [false, 20, false]);
+    // A plain read serves what is held, as old as it says; one with a demand asks.
+    assert.equal(valueIn((await a.cache.get('k')).found), 'v');
+    assert.equal((await a.cache.get('k')).position, 20);
+    assert.equal((await a.cache.get('k', { minPosition: 21 })).found, undefined);
+    assert.ok(a.view.follower.lagMs() >= 3_000);
+    const changes: unknown[] = [];
+    a.view.listen((change) => changes.push(change));
+    log.open = open;
+    await clock.advance(5_000);
+    assert.deepEqual(
+      [a.view.follower.isWhole, a.get('k'), a.get('other2'), a.view.isComplete],
+      [true, undefined, 'v', true],
+    );
+    assert.deepEqual(changes, [
+      { type: 'rebuilt', position: 21, reason: 'the log had removed entries without an event' },
+    ]);
+  });
+
   it('fails when the log cannot be asked, and can be asked again', async () => {
     const a = await evicted();
     a.log.isReachable = false;

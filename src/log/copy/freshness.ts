@@ -5,14 +5,17 @@
  * it then. Between proofs the age only grows. Invariant: `lagMs` is never smaller than the truth; whatever cannot be
  * shown is not claimed.
  */
-import type { Clock } from '../base/clock.ts';
-import type { Position } from '../events/record.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Position } from '../../events/record.ts';
 
-export interface Freshness {
+export interface Age {
   /** Monotonic time of the last proof; -Infinity before the first one. */
   readonly provenAtMs: number;
   /** ms since the last proof; Infinity before the first one. */
   lagMs(): number;
+}
+
+export interface Freshness extends Age {
   /** True when the last proof is older than the limit by either clock: the monotonic one stands still while a machine sleeps. */
   isOlderThan(limitMs: number): boolean;
   /** At `atMs` (monotonic) the copy held everything. */

@@ -2,11 +2,11 @@
  * Callers that wait for a copy: to be ready, to reach a position, to be as new as the log, or young enough. Each wait
  * ends: by its condition, its time-out, its signal, the end of the copy, or the end of the history that it refers to.
  */
-import type { Clock } from '../base/clock.ts';
-import { createWaiters, type Waiters, type WaitOptions } from '../base/waiters.ts';
-import { SluiceError } from '../errors.ts';
-import type { Position } from '../events/record.ts';
-import type { Freshness } from './freshness.ts';
+import type { Clock } from '../../base/clock.ts';
+import { createWaiters, type Waiters, type WaitOptions } from '../../base/waiters.ts';
+import { SluiceError } from '../../errors.ts';
+import type { Position } from '../../events/record.ts';
+import type { Age } from './freshness.ts';
 import type { Probe } from './probe.ts';
 
 export interface CopyWaits {
@@ -33,7 +33,7 @@ export interface CopyState {
 export interface CopyWaitsOptions {
   readonly log: string;
   readonly clock: Clock;
-  readonly freshness: Freshness;
+  readonly freshness: Age;
   readonly probe: Probe;
   readonly state: () => CopyState;
 }

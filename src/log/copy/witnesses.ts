@@ -8,8 +8,8 @@
  * may be an expiry or a purge, too, but then as well it is not known what else has gone. A witness that still stands where it
  * stood proves that all below it is unchanged. When all of them were replaced since, nobody can tell, and no doubt is raised.
  */
-import type { LogRecord, Position } from '../events/record.ts';
-import type { Log } from './log.ts';
+import type { LogRecord, Position } from '../../events/record.ts';
+import type { Log } from '../log.ts';
 
 export interface Witnesses {
   /** From here on everything that was applied is known; 0: nothing was. */

@@ -4,8 +4,8 @@
  * Who needs an answer that is true of a moment (a read of the latest state) must not share one that was asked before
  * that moment.
  */
-import type { Clock } from '../base/clock.ts';
-import type { LogBounds } from './log.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { LogBounds } from '../log.ts';
 
 export interface Probe {
   /** The answer to the question that is under way, or to a new one. */

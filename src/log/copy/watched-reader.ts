@@ -2,9 +2,9 @@
  * One reader from its opening to its end, with a watchdog: a reader that says nothing for too long is as dead as one
  * that says so. Whoever calls this in a loop has at most one reader at any time.
  */
-import { type Clock, every, type Timer } from '../base/clock.ts';
-import type { LogRecord, Position } from '../events/record.ts';
-import type { Log } from './log.ts';
+import { type Clock, every, type Timer } from '../../base/clock.ts';
+import type { LogRecord, Position } from '../../events/record.ts';
+import type { Log } from '../log.ts';
 
 export interface WatchedReaderOptions {
   readonly log: Log;

@@ -3,7 +3,7 @@
  * were delivered; what replaced them stands above, and may still be on its way. Until it must have come, a key can be older than
  * the copy's position says, or absent.
  */
-import type { Position } from '../events/record.ts';
+import type { Position } from '../../events/record.ts';
 
 export interface Wholeness {
   readonly isWhole: boolean;
