@@ -202,6 +202,8 @@ async function ensureStream(link: Link, config: StreamConfig): Promise<StreamInf
         },
       );
     }
+    if (error.errCode === errCodes.noSuitablePeers)
+      throw new SluiceError('log-unavailable', `${config.name}: ${error.message}`, { cause: error });
     throw new SluiceError('unsupported', `${config.name}: the server refuses the stream: ${error.message}`, {
       cause: error,
     });

@@ -233,11 +233,12 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
     },
     async latest(key, wait: WaitOptions = {}) {
       checkOpen();
-      const { found } = await host.cache.get(key, { consistency: 'latest', ...wait });
+      const { found, position } = await host.cache.get(key, { consistency: 'latest', ...wait });
       const entry = viewOf(key).peek(key);
-      if (entry !== undefined || found === undefined) return toValue(entry);
+      // What memory has may be newer than the answer; or older, while the copy lacks something.
+      if (entry !== undefined && entry.revision >= (found?.revision ?? position + 1)) return toValue(entry);
       // Memory has no room for it.
-      return toValue(await viewOf(key).load(key));
+      return found === undefined ? undefined : toValue(await viewOf(key).load(key));
     },
     get lag() {
       return {

@@ -56,6 +56,8 @@ export const errCodes = {
   streamNotFound: 10059,
   streamNameInUse: 10058,
   messageNotFound: 10037,
+  /** A cluster that has not found all its servers yet, or has lost too many. */
+  noSuitablePeers: 10005,
   insufficientResources: 10047,
   storageExceeded: 10028,
   subjectsOverlap: 10065,

@@ -40,14 +40,6 @@ export const mutations: readonly Mutation[] = [
     seeds: 100,
   },
   {
-    name: 'no horizon',
-    what: 'a copy that was away longer than deletes are kept goes on from where it was',
-    file: 'log/follower.js',
-    from: 'freshness.isOlderThan(limits.horizonMs)',
-    to: 'freshness.isOlderThan(Infinity)',
-    seeds: 150,
-  },
-  {
     name: 'no doubt after an absence',
     what: 'a hole in the positions counts as something that was replaced, though a TTL may have removed it while the copy was away',
     file: 'log/copy/doubt.js',

@@ -37,7 +37,8 @@ export function testFaults({ seed, replicas, faults }: FaultsUnderTest): () => S
         return;
       }
       const writes = stage.histories.counts.acknowledgedWrites;
-      await stage.play([fault], holdMs);
+      const { differences } = await stage.play([fault], holdMs);
+      assert.deepEqual(differences, []);
       assert.ok(stage.histories.counts.acknowledgedWrites > writes, 'no write was acknowledged');
     });
 

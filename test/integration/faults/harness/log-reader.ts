@@ -33,6 +33,8 @@ export interface StoredMessage {
 export interface LogReader {
   readLog(stream: string, bucket: string): Promise<StoredLog>;
   readMessages(stream: string): Promise<{ readonly head: number; readonly messages: readonly StoredMessage[] }>;
+  /** Resolves when the servers have made a consumer on the stream; it is removed again. */
+  awaitReaders(stream: string): Promise<void>;
   /** One call of the JetStream API; undefined when there was no answer or it was an error. */
   call(api: string, body?: object): Promise<Record<string, unknown> | undefined>;
   close(): Promise<void>;
@@ -101,6 +103,16 @@ export async function openLogReader(servers: Servers): Promise<LogReader> {
   return {
     call,
     readMessages,
+    async awaitReaders(stream) {
+      const config = { deliver_policy: 'new', ack_policy: 'none', mem_storage: true, num_replicas: 1 };
+      const made = await waitUntil(
+        `a consumer on ${stream}`,
+        () =>
+          call(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config: { ...config, inactive_threshold: 5e9 } }),
+        waitMs,
+      );
+      await call(`CONSUMER.DELETE.${stream}.${String(made['name'])}`);
+    },
     async readLog(stream, bucket) {
       const { head, messages } = await readMessages(stream);
       const events = messages.map((message) => eventOf(message, bucket));

@@ -18,7 +18,9 @@ import type { World } from './world.ts';
 export interface Recovery {
   /** From the heal until the log of every cache has taken a write. */
   readonly writesAfterMs: number;
-  /** From that moment (or the heal, if that came later) until every copy of every cache had that write. */
+  /** From the heal until consumers could be made on each log: with several servers that takes their elected leader. */
+  readonly readersAfterMs: number;
+  /** From the moment when both work (or the heal, if that came later) until every copy of every cache had that write. */
   readonly convergenceMs: number;
   /** Which copy was last. */
   readonly last: string;
@@ -51,6 +53,7 @@ export function markersOf({ partitions }: FaultCache): string[] {
 export async function measureRecovery(settled: Settled, round: number, healedAt: number): Promise<Recovery> {
   const { world } = settled;
   let writesAfterMs = 0;
+  let readersAfterMs = 0;
   let convergenceMs = 0;
   let last = '';
 
@@ -58,12 +61,9 @@ export async function measureRecovery(settled: Settled, round: number, healedAt:
     const revision = await writeMarker(settled, cache, partition, key, round);
     const acknowledgedAt = performance.now();
     writesAfterMs = Math.max(writesAfterMs, acknowledgedAt - healedAt);
-    const arrived = (process: string): void => {
-      const tookMs = performance.now() - acknowledgedAt;
-      if (tookMs <= convergenceMs) return;
-      convergenceMs = tookMs;
-      last = `${cache.name} at ${process}`;
-    };
+    const arrivals: { readonly process: string; readonly at: number }[] = [];
+    const arrived = (process: string): void => void arrivals.push({ process, at: performance.now() });
+    const readable = settled.log.awaitReaders(streamsOf(cache)[partition] ?? '').then(() => performance.now());
     await Promise.all([
       ...settled.nodeDoors.map(async (door) => {
         await waitUntil(
@@ -82,12 +82,20 @@ export async function measureRecovery(settled: Settled, round: number, healedAt:
         arrived(client.id);
       }),
     ]);
+    const readableAt = await readable;
+    readersAfterMs = Math.max(readersAfterMs, readableAt - healedAt);
+    for (const { process, at } of arrivals) {
+      const tookMs = at - Math.max(acknowledgedAt, readableAt);
+      if (tookMs <= convergenceMs) continue;
+      convergenceMs = tookMs;
+      last = `${cache.name} at ${process}`;
+    }
   }
 
   await Promise.all(
     faultCaches.flatMap((cache) => markersOf(cache).map((key, partition) => reach(cache, partition, key))),
   );
-  return { writesAfterMs, convergenceMs, last };
+  return { writesAfterMs, readersAfterMs, convergenceMs, last };
 }
 
 async function writeMarker(
@@ -112,13 +120,23 @@ async function writeMarker(
   }
 }
 
-/** Records the state of each copy and of the log. Nothing may be under way. */
-export async function recordStates(settled: Settled, quiescence: string): Promise<void> {
-  await Promise.all(faultCaches.map((cache) => recordCache(settled, cache, quiescence)));
+/** Records the state of each copy and of the log. Nothing may be under way. Resolves with what never came to agree. */
+export async function recordStates(settled: Settled, quiescence: string): Promise<readonly string[]> {
+  const differences: string[] = [];
+  const record = async (cache: FaultCache): Promise<void> => {
+    const logs = cache.isLossy ? await awaitFloor(settled, cache, differences) : await readQuietLogs(settled, cache);
+    if (logs !== undefined) await recordCache(settled, cache, quiescence, logs);
+  };
+  await Promise.all(faultCaches.map(record));
+  return differences;
 }
 
-async function recordCache(settled: Settled, cache: FaultCache, quiescence: string): Promise<void> {
-  const logs = cache.isLossy ? await awaitFloor(settled, cache) : await readQuietLogs(settled, cache);
+async function recordCache(
+  settled: Settled,
+  cache: FaultCache,
+  quiescence: string,
+  logs: readonly StoredLog[],
+): Promise<void> {
   const recorder = settled.histories.of(cache.name);
   for (const [partition, log] of logs.entries()) {
     if (!cache.isLossy) noteEvents(settled, cache, partition, log);
@@ -198,7 +216,11 @@ function noteEvents({ histories }: Settled, cache: FaultCache, partition: number
  * What a log drops or an operator purges is no event: copies learn of it when they look at the floor, within a stated time. The log
  * is read anew each time, because replicas that were behind drop later.
  */
-async function awaitFloor(settled: Settled, cache: FaultCache): Promise<readonly StoredLog[]> {
+async function awaitFloor(
+  settled: Settled,
+  cache: FaultCache,
+  found: string[],
+): Promise<readonly StoredLog[] | undefined> {
   const { clients, nodes } = settled.world;
   const copies = [
     ...clients.map(({ client }) => ({
@@ -225,9 +247,12 @@ async function awaitFloor(settled: Settled, cache: FaultCache): Promise<readonly
     return differences.length === 0 ? logs : undefined;
   }
 
-  return waitUntil(`${cache.name}: all have what the log has left`, attempt, patienceMs).catch((error: unknown) => {
-    throw new Error(`${messageOf(error)}: ${differences.join('; ')}`);
-  });
+  try {
+    return await waitUntil(`${cache.name}: all have what the log has left`, attempt, patienceMs);
+  } catch (error) {
+    found.push(`${messageOf(error)}: ${differences.join('; ')}`);
+    return undefined;
+  }
 }
 
 /** Asks again when it was refused: a copy that begins anew in the meantime says so to whoever waits. */

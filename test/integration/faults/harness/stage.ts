@@ -23,6 +23,8 @@ export interface Round extends Recovery {
   readonly rerouteMs: readonly number[];
   /** Processes that wanted to run, on average of a minute: far above the number of cores, times say more of the machine than of Sluice. */
   readonly load: number;
+  /** Copies that never came to agree with a log that drops. */
+  readonly differences: readonly string[];
   /** How long each part of the round took. */
   readonly tookMs: Readonly<Record<'inject' | 'heal' | 'recover' | 'drain' | 'look', number>>;
 }
@@ -119,7 +121,7 @@ export async function openStage(options: Omit<WorldOptions, 'onReset'>): Promise
     for (const watcher of watchers) watcher.hop();
     await workload.pause();
     const drain = lap();
-    await recordStates(settled, `round ${rounds}`);
+    const differences = await recordStates(settled, `round ${rounds}`);
     const look = lap();
     workload.start();
     return {
@@ -129,6 +131,7 @@ export async function openStage(options: Omit<WorldOptions, 'onReset'>): Promise
       rerouteMs,
       load: loadavg()[0] ?? 0,
       tookMs: { inject, heal, recover, drain, look },
+      differences,
       ...recovery,
     };
   }
