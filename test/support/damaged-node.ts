@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { createNodeLogger } from '../../src/cli/node-logger.ts';
+import { createNodeLogger } from '../../src/cli/service/node-logger.ts';
 import type { CacheRegistry } from '../../src/cluster/cache-registry.ts';
 import { loadSettings } from '../../src/config/load.ts';
 import { createDaemon, type Daemon } from '../../src/node/daemon.ts';

@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createNodeLogger, formatPretty } from '../../../src/cli/node-logger.ts';
+import { createNodeLogger, formatPretty } from '../../../src/cli/service/node-logger.ts';
 import { describeCopies } from '../../../src/cli/up/example.ts';
 import { logFileBytesMax, openLogFile } from '../../../src/cli/up/log-file.ts';
 import { readNodeLine } from '../../../src/cli/up/node-output.ts';

@@ -3,8 +3,8 @@
  * without a second process, so the last line before an exit is never lost.
  */
 import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
-import type { Settings } from '../config/schema.ts';
-import { showKey } from './terminal/text.ts';
+import type { Settings } from '../../config/schema.ts';
+import { showKey } from '../terminal/text.ts';
 
 export interface LineSink {
   write(text: string): unknown;
