@@ -1,34 +1,34 @@
-/**
- * The program behind `npm run simulate`: runs seeds for as long as one likes, and explains what fails.
- *
- *   --seeds N    so many seeds (default 2000)         --from S     the first of them (default 1)
- *   --minutes M  until the time is up                 --seed S     this one alone, with its trace
- *   --script F   a script from a file, with its trace --no-shrink  show the script as it is
- */
+/** The program behind `npm run simulate`: runs seeds for as long as one likes, and explains what fails. */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { parseScriptOptions, refuseOption } from '../support/script-options.ts';
 import { generateScript } from './generate.ts';
 import { type RunResult, runScript } from './run.ts';
 import type { Script } from './script.ts';
 import { shrinkScript } from './shrink.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' },
-    from: { type: 'string', default: '1' },
-    seed: { type: 'string' },
-    minutes: { type: 'string' },
-    script: { type: 'string' },
-    'no-shrink': { type: 'boolean', default: false },
-  },
+const usage = `npm run simulate -- [OPTION …]
+
+  --seeds N     so many seeds (default 2000)
+  --from S      the first of them (default 1)
+  --minutes M   until the time is up
+  --seed S      this one alone, with its trace
+  --script F    a script from a file, with its trace
+  --no-shrink   show the script that fails as it is`;
+
+const values = parseScriptOptions(usage, {
+  seeds: { type: 'string' },
+  from: { type: 'string', default: '1' },
+  seed: { type: 'string' },
+  minutes: { type: 'string' },
+  script: { type: 'string' },
+  'no-shrink': { type: 'boolean', default: false },
 });
 
 function numberOf(option: 'seeds' | 'from' | 'seed' | 'minutes', otherwise: number): number {
   const text = values[option];
   const number = text === undefined ? otherwise : Number(text);
   if (Number.isFinite(number) && number >= 0) return number;
-  console.error(`--${option}: ${text} is not a number`);
-  process.exit(64);
+  return refuseOption(`--${option} ${text}: must be a number from 0`, usage);
 }
 
 const failureText = ({ seed, fault }: RunResult): string =>

@@ -5,38 +5,49 @@
 import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { systemClock } from '../../../src/base/clock.ts';
 import { provisionNatsServer } from '../../../src/broker/provision.ts';
 import { createSeededRandom, formatHistory } from '../../../src/testing/index.ts';
+import { parseScriptOptions, refuseOption } from '../../support/script-options.ts';
 import { faultCaches } from './harness/caches.ts';
 import { openStage, type Round, type Stage } from './harness/stage.ts';
 import { faultCalled, faults } from './inject/catalogue.ts';
 import type { Fault } from './inject/fault.ts';
 import { buildReport, formatReport } from './report.ts';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    seed: { type: 'string' },
-    replicas: { type: 'string', default: '1' },
-    nodes: { type: 'string', default: '3' },
-    clients: { type: 'string', default: '2' },
-    nats: { type: 'string' },
-    binary: { type: 'string' },
-    faults: { type: 'string' },
-    folder: { type: 'string' },
-  },
+const usage = `npm run chaos -- [OPTION …]
+
+  --minutes M      at least so long (default 10)
+  --seed S         what the callers do and the order of faults (default: by chance, and shown)
+  --replicas 1|3   one nats-server, or three with three replicas (default 1)
+  --nodes N        cache-node processes, 3 to 5 (default 3)
+  --clients N      processes with the library, 1 to 5 (default 2)
+  --nats VERSION   of nats-server (default: the preferred one)
+  --binary PATH    of nats-server
+  --faults A,B     only these; ${[...faults.keys()].join(', ')}
+  --folder PATH    for report, histories and logs (default: a temporary one, on failure)`;
+
+const values = parseScriptOptions(usage, {
+  minutes: { type: 'string', default: '10' },
+  seed: { type: 'string' },
+  replicas: { type: 'string', default: '1' },
+  nodes: { type: 'string', default: '3' },
+  clients: { type: 'string', default: '2' },
+  nats: { type: 'string' },
+  binary: { type: 'string' },
+  faults: { type: 'string' },
+  folder: { type: 'string' },
 });
 
 function numberOf(name: string, text: string, least: number, most: number): number {
   const value = Number(text);
-  if (!(value >= least && value <= most)) throw new RangeError(`--${name} ${text}: must be from ${least} to ${most}`);
-  return value;
+  if (value >= least && value <= most) return value;
+  return refuseOption(`--${name} ${text}: must be from ${least} to ${most}`, usage);
 }
 
 const minutes = numberOf('minutes', values.minutes, 0.1, 10_000);
 const seed = numberOf('seed', values.seed ?? String(Math.floor(Math.random() * 1e6)), 0, 2 ** 31);
+if (!['1', '3'].includes(values.replicas)) refuseOption(`--replicas ${values.replicas}: must be 1 or 3`, usage);
 const replicas = values.replicas === '3' ? 3 : 1;
 const nodes = numberOf('nodes', values.nodes, 3, 5);
 const clients = numberOf('clients', values.clients, 1, 5);
