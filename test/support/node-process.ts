@@ -108,7 +108,13 @@ export async function startNode(options: NodeOptions): Promise<NodeProcess> {
     return child.exitCode;
   }
 
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    await kill();
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
   return {
     id: options.id,
     folder,

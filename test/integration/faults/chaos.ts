@@ -128,6 +128,8 @@ try {
   throw error;
 } finally {
   await stage.stop();
+  // What still waits for something, after Ctrl-C or a failure, waits for what is gone.
+  if (ended !== 'done') setTimeout(() => process.exit(), 1_000).unref();
 }
 
 async function conclude(outcome: 'done' | Error): Promise<number> {
