@@ -16,7 +16,7 @@ const limitMs = 240_000;
 
 export function createMutatedCore(): MutatedCore {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-mutation-'));
-  for (const part of ['dist/src', 'dist/test/simulation', 'package.json'])
+  for (const part of ['dist/src', 'dist/test/simulation', 'dist/test/support/script-options.js', 'package.json'])
     cpSync(join(projectRoot, part), join(folder, part), { recursive: true });
   for (const part of ['node_modules', 'streams']) symlinkSync(join(projectRoot, part), join(folder, part));
 
