@@ -157,7 +157,8 @@ describe('a local nats-server', () => {
     const server = create();
     for (const hasProcess of [false, true]) {
       const start = server.start().catch((reason: unknown) => reason);
-      if (hasProcess) await waitUntil('the process', () => server.pid);
+      // No pause in between: a server may be ready a few milliseconds after it has a process.
+      while (hasProcess && server.pid === undefined) await systemClock.yield();
       await server.stop();
       const error = await start;
       assert.ok(isSluiceError(error, 'aborted'), String(error));
