@@ -130,7 +130,8 @@ export async function under(t: TestContext, bounds: Bounds, work: () => Promise<
     async () => {
       // Asking makes the node work, and so collect what it no longer uses.
       await fetch(`${node.url}/metrics`).then((response) => response.text());
-      return processSize(node.pid).residentBytes <= before.residentBytes + 200 * MiB;
+      await fetch(`${node.url}${keyOf('large')}`).then((response) => response.arrayBuffer());
+      return processSize(node.pid).residentBytes <= before.residentBytes + 300 * MiB;
     },
     endMs,
   );
