@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import { createPartList, type Lifecycle } from '../base/lifecycle.ts';
 import type { Random } from '../base/random.ts';
-import { createCacheRegistry } from '../cluster/cache-registry.ts';
+import { openLogRegistry } from '../cluster/log-registry.ts';
 import { createSession } from '../cluster/session.ts';
 import { sessionOptions } from '../cluster/session-options.ts';
 import type { Settings } from '../config/schema.ts';
@@ -43,18 +43,7 @@ export async function createController(options: ControllerOptions): Promise<Cont
   const credentials = loadCredentials(settings.nats, clock.now());
   const session = await createSession(sessionOptions(settings, credentials, name, { clock, random, logger }));
   const { link } = session;
-  const registry = createCacheRegistry({
-    session,
-    hold: 'none',
-    defaults: settings.cacheDefaults,
-    read: {
-      onMiss: 'log',
-      waitMs: settings.read.waitMaxMs,
-      expiryToleranceMs: settings.read.expiryToleranceMs,
-      tombstoneHorizonMs: settings.log.tombstoneHorizonMs,
-    },
-    cachesMax: settings.limits.caches,
-  });
+  const registry = openLogRegistry(session, settings);
   const messenger = createMessenger(link, settings.cluster, (what) => logger.warn(what));
   const metrics = createControllerMetrics({ cluster: settings.cluster, isConnected: () => link.isConnected });
   const rounds = createAuditRounds({

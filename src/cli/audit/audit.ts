@@ -7,11 +7,12 @@ import { type Copies, findCopies } from '../../cluster/audit/copies.ts';
 import type { KeyShare } from '../../cluster/audit/entry-checksum.ts';
 import { type CacheAudit, type Outcome, outcomeOf } from '../../cluster/audit/report.ts';
 import type { CacheRegistry } from '../../cluster/cache-registry.ts';
+import { openLogRegistry } from '../../cluster/log-registry.ts';
 import type { Session } from '../../cluster/session.ts';
 import { validateCacheName } from '../../config/cache-settings.ts';
 import { messageOf } from '../../errors.ts';
 import { createMessenger, type Messenger } from '../../nats/messenger.ts';
-import { connectionNotes, connectionOptions, openRegistry, withSession } from '../command/connection.ts';
+import { connectionNotes, connectionOptions, withSession } from '../command/connection.ts';
 import type { Call, CommandSpec } from '../command/context.ts';
 import { countOption, durationOption, hasOption, refuseOption, textOption } from '../command/options.ts';
 import type { ExitName } from '../exit-code.ts';
@@ -45,7 +46,7 @@ looked at; what differs is named with both revisions, and \`sluice rebuild NODE\
     const plan = parsePlan(call);
     for (const name of call.words) validateCacheName(name);
     return withSession(call, async (session, settings) => {
-      const registry = openRegistry(session, settings);
+      const registry = openLogRegistry(session, settings);
       const { clock, random, signal } = call;
       const auditor = createAuditor({ registry, clock, random, keysPerSecond: plan.keysPerSecond, waitMs, signal });
       const messenger = createMessenger(session.link, session.options.cluster, call.terminal.note);

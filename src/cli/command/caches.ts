@@ -1,5 +1,6 @@
 /** cache declare, drop, show, list: what caches there are, and how they are set up. */
 import { Option } from 'commander';
+import { openLogRegistry } from '../../cluster/log-registry.ts';
 import { parseCacheSettings, validateCacheName } from '../../config/cache-settings.ts';
 import { cacheTree } from '../../config/schema.ts';
 import type { Form } from '../../config/setting.ts';
@@ -7,7 +8,7 @@ import { formatBytes, formatDuration } from '../../config/units.ts';
 import type { CacheDeclaration } from '../../events/control.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatCount } from '../terminal/text.ts';
-import { connectionNotes, connectionOptions, openRegistry, withCache, withSession } from './connection.ts';
+import { connectionNotes, connectionOptions, withCache, withSession } from './connection.ts';
 import type { CommandSpec, GivenOptions } from './context.ts';
 import { textOption } from './options.ts';
 
@@ -27,7 +28,7 @@ Partitions, replicas of the log, its size and what happens when it is full canno
     const [cacheName = ''] = call.words;
     const name = validateCacheName(cacheName);
     return withSession(call, async (session, settings) => {
-      const registry = openRegistry(session, settings);
+      const registry = openLogRegistry(session, settings);
       try {
         const declaration = parseCacheSettings(declarationOf(call.given), settings.cacheDefaults);
         const outcome = await registry.declare(name, declaration);
@@ -60,7 +61,7 @@ export const dropCommand: CommandSpec = {
     const [cacheName = ''] = call.words;
     const name = validateCacheName(cacheName);
     return withSession(call, async (session, settings) => {
-      const registry = openRegistry(session, settings);
+      const registry = openLogRegistry(session, settings);
       try {
         const dropped = await registry.drop(name);
         if (call.terminal.isJson) call.terminal.printJson({ cache: name, dropped });

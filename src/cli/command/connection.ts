@@ -6,7 +6,7 @@ import { userInfo } from 'node:os';
 import { Option } from 'commander';
 import { supervisedVariable } from '../../broker/process/process-ties.ts';
 import type { CacheHost } from '../../cluster/cache-host.ts';
-import { type CacheRegistry, createCacheRegistry } from '../../cluster/cache-registry.ts';
+import { openLogRegistry } from '../../cluster/log-registry.ts';
 import { createSession, type Session } from '../../cluster/session.ts';
 import { sessionOptions } from '../../cluster/session-options.ts';
 import { validateCacheName } from '../../config/cache-settings.ts';
@@ -118,22 +118,6 @@ export function openSession(
   );
 }
 
-/** The caches of the cluster as a command sees them: logs, and no copies. */
-export function openRegistry(session: Session, settings: Settings): CacheRegistry {
-  return createCacheRegistry({
-    session,
-    hold: 'none',
-    defaults: settings.cacheDefaults,
-    read: {
-      onMiss: 'log',
-      waitMs: settings.read.waitMaxMs,
-      expiryToleranceMs: settings.read.expiryToleranceMs,
-      tombstoneHorizonMs: settings.log.tombstoneHorizonMs,
-    },
-    cachesMax: settings.limits.caches,
-  });
-}
-
 /** What a command does with one cache. */
 export interface OpenedCache {
   readonly session: Session;
@@ -149,7 +133,7 @@ export async function withCache(
 ): Promise<ExitName> {
   validateCacheName(name);
   return withSession(call, async (session, settings) => {
-    const registry = openRegistry(session, settings);
+    const registry = openLogRegistry(session, settings);
     try {
       return await use({ session, settings, host: await registry.open(name) });
     } finally {

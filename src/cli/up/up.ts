@@ -5,10 +5,11 @@
 import { basename, relative, resolve } from 'node:path';
 import { Option } from 'commander';
 import { type FolderLock, lockFolder } from '../../broker/server/folder-lock.ts';
+import { openLogRegistry } from '../../cluster/log-registry.ts';
 import { parseCacheSettings } from '../../config/cache-settings.ts';
 import type { Settings } from '../../config/schema.ts';
 import { isSluiceError } from '../../errors.ts';
-import { loadCommandSettings, openRegistry, openSession } from '../command/connection.ts';
+import { loadCommandSettings, openSession } from '../command/connection.ts';
 import type { Call, CommandSpec } from '../command/context.ts';
 import { countOption, hasOption, jsonOption, refuseOption, textOption } from '../command/options.ts';
 import { formatSpan } from '../terminal/text.ts';
@@ -133,7 +134,7 @@ async function prepareCaches(
   say: Say,
 ): Promise<string | undefined> {
   const session = await openSession(call, settings, 'sluice-up', false);
-  const registry = openRegistry(session, settings);
+  const registry = openLogRegistry(session, settings);
   try {
     for (const name of [demoCache, filesCache]) {
       // A bucket that somebody made by another tool is a cache already, and theirs.
