@@ -3,6 +3,7 @@
  * elsewhere; here copies are started, given their share of the limits, and stopped.
  */
 import { pause } from '../base/clock.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { SluiceError } from '../errors.ts';
 import type { CacheDeclaration } from '../events/control.ts';
 import type { Position } from '../events/record.ts';
@@ -165,23 +166,17 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
 
   cache = makeCache();
 
-  return {
+  const getters = {
+    kind: () => kind,
+    declaredAt: () => declaredAt,
+    settings: () => settings,
+    cache: () => cache,
+  };
+  return withGetters<CacheHost, keyof typeof getters>(getters, {
     name,
     partitions: slots,
     views,
     change,
-    get kind() {
-      return kind;
-    },
-    get declaredAt() {
-      return declaredAt;
-    },
-    get settings() {
-      return settings;
-    },
-    get cache() {
-      return cache;
-    },
     hold(partitions) {
       for (const [partition, slot] of slots.entries()) {
         if (partitions.has(partition) && slot.view === undefined) startView(partition, slot, partitions.size);
@@ -225,5 +220,5 @@ export function createCacheHost(options: CacheHostOptions): CacheHost {
       if (tidying.size > 0 && session.link.isConnected)
         await Promise.race([Promise.all(tidying), pause(clock, tidyingMs)]);
     },
-  };
+  });
 }

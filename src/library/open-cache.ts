@@ -3,6 +3,7 @@
  * once per revision. Writes go through the cache's service; loads through `get-or-load.ts`.
  */
 import type { WaitOptions } from '../base/waiters.ts';
+import { withGetters } from '../base/with-getters.ts';
 import type { CacheHost } from '../cluster/cache-host.ts';
 import type { Session } from '../cluster/session.ts';
 import { messageOf, SluiceError } from '../errors.ts';
@@ -160,14 +161,27 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
   const getUnshown = (key: string): Value | undefined => toValue(viewOf(key).read(key));
   const getShown = only === undefined ? getFromMany : getFromOnly;
 
-  return {
+  const getters = {
+    size: () => (only === undefined ? total((view) => view.store.size) : only.store.size),
+    lag: () => ({
+      events: total((view) => view.follower.lagEvents),
+      ms: Math.max(...views.map((view) => view.follower.lagMs())),
+    }),
+    isReady: () => !isGone && views.every((view) => view.follower.isReady),
+    stats: () => ({
+      ...loading.counters,
+      undecodable: values.undecodable,
+      hits: shownHits.count + total((view) => view.store.counters.hits),
+      misses: total((view) => view.store.counters.misses),
+      entries: total((view) => view.store.size),
+      bytes: total((view) => view.store.bytes),
+    }),
+  };
+  return withGetters<CoherentCache<Value>, keyof typeof getters>(getters, {
     name: host.name,
     get: options.isFirstCodec ? getShown : getUnshown,
     entry: (key) => entryView(viewOf(key).read(key)),
     has: (key) => toValue(viewOf(key).peek(key)) !== undefined,
-    get size() {
-      return only === undefined ? total((view) => view.store.size) : only.store.size;
-    },
     *keys() {
       for (const view of views) for (const entry of view.store.entries()) yield entry.key;
     },
@@ -240,28 +254,9 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
       // Memory has no room for it.
       return found === undefined ? undefined : toValue(await viewOf(key).load(key));
     },
-    get lag() {
-      return {
-        events: total((view) => view.follower.lagEvents),
-        ms: Math.max(...views.map((view) => view.follower.lagMs())),
-      };
-    },
-    get isReady() {
-      return !isGone && views.every((view) => view.follower.isReady);
-    },
     async ready(wait = {}) {
       checkOpen();
       await Promise.all(views.map((view) => view.follower.ready(wait).then(() => becomeWhole(view, wait))));
     },
-    get stats() {
-      return {
-        ...loading.counters,
-        undecodable: values.undecodable,
-        hits: shownHits.count + total((view) => view.store.counters.hits),
-        misses: total((view) => view.store.counters.misses),
-        entries: total((view) => view.store.size),
-        bytes: total((view) => view.store.bytes),
-      };
-    },
-  };
+  });
 }

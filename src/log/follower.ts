@@ -11,6 +11,7 @@ import { createBackoff } from '../base/backoff.ts';
 import { every, pause, type Timer } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
 import type { WaitOptions } from '../base/waiters.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { messageOf } from '../errors.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import { type CopyState, createCopyWaits } from './copy/copy-waits.ts';
@@ -330,28 +331,16 @@ export function createFollower(options: FollowerOptions): Follower {
     }
   }
 
-  return {
-    get applied() {
-      return applied;
-    },
-    get doubtAbove() {
-      return doubt.above;
-    },
-    get head() {
-      return Math.max(applied + pending, known?.last ?? 0);
-    },
-    get lagEvents() {
-      return lagEvents();
-    },
-    get isWhole() {
-      return wholeness.isWhole && doubt.above === undefined;
-    },
-    get wholeAt() {
-      return Math.min(wholeness.isWhole ? applied : wholeness.before, doubt.above ?? applied);
-    },
-    get isReady() {
-      return isReady;
-    },
+  const getters = {
+    applied: () => applied,
+    doubtAbove: () => doubt.above,
+    head: () => Math.max(applied + pending, known?.last ?? 0),
+    lagEvents: () => lagEvents(),
+    isWhole: () => wholeness.isWhole && doubt.above === undefined,
+    wholeAt: () => Math.min(wholeness.isWhole ? applied : wholeness.before, doubt.above ?? applied),
+    isReady: () => isReady,
+  };
+  return withGetters<Follower, keyof typeof getters>(getters, {
     counters,
     lagMs: doubt.age.lagMs,
     ready: waits.ready,
@@ -381,5 +370,5 @@ export function createFollower(options: FollowerOptions): Follower {
     rebuild(reason) {
       if (!stopping.signal.aborted) dropState(reason);
     },
-  };
+  });
 }

@@ -15,6 +15,7 @@ import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Clock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { abortedBy, createWaiters } from '../base/waiters.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { messageOf, SluiceError } from '../errors.ts';
 import { createReconnectPace } from './reconnect-pace.ts';
 import { connectRefusal, permissionRefusal } from './refusals.ts';
@@ -132,22 +133,20 @@ export async function createLink(options: LinkOptions): Promise<Link> {
     tell((listener) => listener.closed?.(reason));
   });
 
-  return {
-    connection,
-    get isConnected() {
-      return isConnected;
-    },
-    get serverVersion() {
+  const getters = {
+    isConnected: () => isConnected,
+    serverVersion: () => {
       lastInfo = connection.info ?? lastInfo;
       return lastInfo?.version ?? '0.0.0';
     },
-    get payloadBytesMax() {
+    payloadBytesMax: () => {
       lastInfo = connection.info ?? lastInfo;
       return lastInfo?.max_payload ?? 1024 * 1024;
     },
-    get reconnects() {
-      return reconnects;
-    },
+    reconnects: () => reconnects,
+  };
+  return withGetters<Link, keyof typeof getters>(getters, {
+    connection,
     newInbox: () => createInbox(options.inboxPrefix),
     apiSubject: (verb) => `${options.apiPrefix ?? '$JS.API'}.${verb}`,
     listen(events) {
@@ -182,7 +181,7 @@ export async function createLink(options: LinkOptions): Promise<Link> {
     async close() {
       if (!connection.isClosed()) await connection.close();
     },
-  };
+  });
 }
 
 function explain(error: unknown, timeoutMs: number): string {

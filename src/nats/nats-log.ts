@@ -7,6 +7,7 @@
 import type { Clock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { type ErrorCode, SluiceError } from '../errors.ts';
 import { headerNames, headerText, readField } from '../events/header.ts';
 import type { LogRecord, LogWrite, Position } from '../events/record.ts';
@@ -107,27 +108,19 @@ export function createNatsLog(options: NatsLogOptions): Log {
     }
   }
 
-  const log: Log = {
-    name: stream,
-    get isCompareAndSetSafe() {
-      return isCompareAndSetSafe();
-    },
-    get allowsRollup() {
-      return config['allow_rollup_hdrs'] === true && config.deny_purge !== true;
-    },
-    get honoursTtl() {
-      return config.allow_msg_ttl === true;
-    },
-    get subjects() {
-      return config.subjects ?? [];
-    },
-    get markersMs() {
+  const getters = {
+    isCompareAndSetSafe: () => isCompareAndSetSafe(),
+    allowsRollup: () => config['allow_rollup_hdrs'] === true && config.deny_purge !== true,
+    honoursTtl: () => config.allow_msg_ttl === true,
+    subjects: () => config.subjects ?? [],
+    markersMs: () => {
       const ttl = config.subject_delete_marker_ttl ?? 0;
       return ttl > 0 ? ttl / 1e6 : Number.POSITIVE_INFINITY;
     },
-    get maxAgeMs() {
-      return config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY;
-    },
+    maxAgeMs: () => (config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY),
+  };
+  const log: Log = withGetters<Log, keyof typeof getters>(getters, {
+    name: stream,
     append(write: LogWrite, append: AppendOptions = none): Promise<Appended> {
       const refusal = refusalOf(append);
       return refusal === undefined ? publisher.publish(write, append, target) : Promise.reject(refusal);
@@ -175,6 +168,6 @@ export function createNatsLog(options: NatsLogOptions): Log {
       await connected();
       return translate('unsupported', () => purgeStream(link, stream, { subject, below }, purgeMs));
     },
-  };
+  });
   return log;
 }

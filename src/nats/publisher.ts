@@ -10,6 +10,7 @@ import type { Msg } from '@nats-io/nats-core';
 import { type Clock, every, type Timer } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { messageOf, SluiceError } from '../errors.ts';
 import type { LogWrite } from '../events/record.ts';
 import type { Appended, AppendOptions } from '../log/log.ts';
@@ -273,18 +274,14 @@ export function createPublisher(
     pending.stopListening = () => signal.removeEventListener('abort', onAbort);
   }
 
-  const publisher: Publisher = {
+  const getters = {
+    inFlight: () => window.inFlight.writes,
+    bytesInFlight: () => window.inFlight.bytes,
+    waiting: () => window.waiting.writes,
+  };
+  const publisher: Publisher = withGetters<Publisher, keyof typeof getters>(getters, {
     onAcknowledged: undefined,
     counters,
-    get inFlight() {
-      return window.inFlight.writes;
-    },
-    get bytesInFlight() {
-      return window.inFlight.bytes;
-    },
-    get waiting() {
-      return window.waiting.writes;
-    },
     close,
     publish(write, options, target) {
       // Invariant: nothing is awaited before this, so writes are sent in the order of the calls.
@@ -294,7 +291,7 @@ export function createPublisher(
         admit(write, options, target, { resolve, reject });
       });
     },
-  };
+  });
   return publisher;
 }
 

@@ -6,6 +6,7 @@
  * kept that the log has one.
  */
 import type { Clock } from '../base/clock.ts';
+import { withGetters } from '../base/with-getters.ts';
 import type { Position } from '../events/record.ts';
 import type { Entry } from '../store/entry-store.ts';
 
@@ -78,16 +79,12 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
     }
   }
 
-  return {
-    get size() {
-      return known.size;
-    },
-    get hasUnheld() {
-      return unheld > 0;
-    },
-    get isCrowded() {
-      return known.size > crowdedAbove;
-    },
+  const getters = {
+    size: () => known.size,
+    hasUnheld: () => unheld > 0,
+    isCrowded: () => known.size > crowdedAbove,
+  };
+  return withGetters<Ahead, keyof typeof getters>(getters, {
     get: (key) => known.get(key),
     oldest: () => known.values().next().value,
     learn(key, position, entry) {
@@ -124,5 +121,5 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
       bytes = 0;
       unheld = 0;
     },
-  };
+  });
 }

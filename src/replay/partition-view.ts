@@ -9,6 +9,7 @@ import { type Clock, every, type Timer } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
 import type { Random } from '../base/random.ts';
 import { createSingleFlight } from '../base/single-flight.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { type BucketContext, type BucketEvent, decodeBucketRecord, type EntryFields } from '../events/entry.ts';
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
@@ -104,12 +105,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   const { log, subjects, clock } = options;
   let limits = options.store;
   const store = createEntryStore(clock, limits);
-  const context: BucketContext = {
-    subjects,
-    get maxAgeMs() {
-      return log.maxAgeMs;
-    },
-  };
+  const context = withGetters<BucketContext, 'maxAgeMs'>({ maxAgeMs: () => log.maxAgeMs }, { subjects });
   const ahead = createAhead(clock, () => limits.bytesMax);
   const fences = createKeyFences();
   const collectors = createTagCollectors();
@@ -284,18 +280,16 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     loader.settleDoubts();
   }
 
-  return {
+  const getters = {
+    firstProblem: () => firstProblem,
+    isComplete: () => !isStopped && follower.isReady && follower.isWhole && !store.hasEvicted && !ahead.hasUnheld,
+  };
+  return withGetters<PartitionView, keyof typeof getters>(getters, {
     subjects,
     log,
     follower,
     store,
     counters,
-    get firstProblem() {
-      return firstProblem;
-    },
-    get isComplete() {
-      return !isStopped && follower.isReady && follower.isWhole && !store.hasEvicted && !ahead.hasUnheld;
-    },
     read: (key) => store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key)),
     peek,
     load: (key) => loads.run(key, () => loader.load(key)),
@@ -363,5 +357,5 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       }
       await follower.stop();
     },
-  };
+  });
 }

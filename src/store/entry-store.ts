@@ -8,6 +8,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
+import { withGetters } from '../base/with-getters.ts';
 import { createCoarseTime, neverCoarse } from './coarse-time.ts';
 import { basisOf, type Entry, type EntryPut, HeldEntry, type Position } from './entry.ts';
 import { createInvalidations } from './invalidations.ts';
@@ -94,14 +95,23 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   const time = createCoarseTime(clock);
   time.setLag(limits.expiryToleranceMs ?? 0);
   let floor = 0;
-  let sweptBelow = 0;
+  /** Nothing that is held sinks before the floor is above it. */
+  let lowest = Number.POSITIVE_INFINITY;
+  /** No entry's revision is above it. */
   let newest = 0;
   let hasEvicted = false;
   let isCrowded = false;
   let bytes = 0;
+  /** What the last `lru.set` has put out: known without a look of its own, which in a large map is a wait for memory. */
+  let replaced: HeldEntry | undefined;
   // It is given no `max`, for it would reserve memory for so many entries at once; room is made by `makeRoom`, which knows why an
   // entry must go.
-  const lru = new LRUCache<string, HeldEntry>({ maxSize: Number.MAX_SAFE_INTEGER });
+  const lru = new LRUCache<string, HeldEntry>({
+    maxSize: Number.MAX_SAFE_INTEGER,
+    dispose(entry, _key, reason) {
+      if (reason === 'set') replaced = entry;
+    },
+  });
   const shown = createShownValues(clock, time);
   const values = createValueSlabs((key) => lru.peek(key));
   const invalidations = createInvalidations();
@@ -124,24 +134,26 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     tags.add(entry);
   }
 
-  function keep(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): void {
-    if (known !== undefined) {
-      unindex(known);
-      shown.hide(known);
-    }
+  function keep(entry: HeldEntry, value: Uint8Array): void {
+    replaced = undefined;
     lru.set(entry.key, entry, sized);
-    // Only now: a slab that is emptied by it asks who still lives there.
-    if (known !== undefined) values.vacate(known);
+    if (replaced !== undefined) release(replaced);
     values.place(entry, value);
+    lowest = Math.min(lowest, heldFrom(entry));
     index(entry);
     makeRoom();
   }
 
-  function forget(entry: HeldEntry): void {
-    lru.delete(entry.key);
+  /** Only once the key has it no more: a slab that is emptied by it asks who still lives there. */
+  function release(entry: HeldEntry): void {
     shown.hide(entry);
     unindex(entry);
     values.vacate(entry);
+  }
+
+  function forget(entry: HeldEntry): void {
+    lru.delete(entry.key);
+    release(entry);
   }
 
   /** Entries held now. A copy, because the library's own iterator does not survive removals. */
@@ -165,6 +177,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     tags.clear();
     expiring.clear();
     sweep = expiring.values();
+    lowest = Number.POSITIVE_INFINITY;
     bytes = 0;
   }
 
@@ -215,33 +228,32 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   /** Below the floor a message is no longer in the log. A local value has none; it ends with what its basis has seen. */
-  const isSunk = (entry: HeldEntry): boolean =>
-    entry.revision < floor && (!entry.isLocal || entry.revision + 1 < floor);
+  const heldFrom = ({ isLocal, revision }: HeldEntry): Position => (isLocal ? revision + 1 : revision);
+  const isSunk = (entry: HeldEntry): boolean => heldFrom(entry) < floor;
 
   const heldOf = (put: EntryPut, revision: Position, atMs: number): HeldEntry =>
     new HeldEntry(put, revision, atMs, time.toCoarse(put.expiresAtMs));
 
-  /** Keeps what is true and has room; `known` is what the key has now. */
-  function admit(entry: HeldEntry, value: Uint8Array, known: HeldEntry | undefined): boolean {
-    if (invalidations.isInvalidated(entry.basis, entry.tags) || isSunk(entry) || hasExpired(entry)) {
-      // It replaced what was there, and is not true itself.
-      if (known !== undefined) forget(known);
-      return false;
+  /** Keeps what is true and has room, in place of what the key has now, which it ends in any case. */
+  function admit(entry: HeldEntry, value: Uint8Array): boolean {
+    const isTrue = !invalidations.isInvalidated(entry.basis, entry.tags) && !isSunk(entry) && !hasExpired(entry);
+    if (isTrue && entry.bytes <= limits.bytesMax) {
+      keep(entry, value);
+      return true;
     }
-    if (entry.bytes > limits.bytesMax) {
+    const known = lru.peek(entry.key, asUsual);
+    if (known !== undefined) forget(known);
+    if (isTrue) {
       // Never fits: the log still has it, this memory does not.
-      if (known !== undefined) forget(known);
       if (!entry.isLocal) hasEvicted = true;
       counters.evictedByBytes += 1;
-      return false;
     }
-    keep(entry, value, known);
-    return true;
+    return false;
   }
 
   /** The same event again: the log's own times count, and if it says something else altogether, that is what is true. */
   function confirm(known: HeldEntry, put: EntryPut, atMs: number): boolean {
-    if (!isSameEvent(known, put)) return admit(heldOf(put, known.revision, atMs), put.value, known);
+    if (!isSameEvent(known, put)) return admit(heldOf(put, known.revision, atMs), put.value);
     known.atMs = atMs;
     if (known.expiresAtMs !== put.expiresAtMs) {
       expiring.delete(known);
@@ -253,25 +265,19 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     return true;
   }
 
-  return {
+  const getters = {
+    size: () => lru.size,
+    bytes: () => bytes,
+    clearedAt: () => invalidations.clearedAt,
+    hasEvicted: () => hasEvicted,
+  };
+  return withGetters<EntryStore, keyof typeof getters>(getters, {
     counters,
     shown: shown.values,
     toEntry(put, revision, atMs) {
       const entry = heldOf(put, revision, atMs);
       entry.slab = ownSlab(put.value);
       return entry;
-    },
-    get size() {
-      return lru.size;
-    },
-    get bytes() {
-      return bytes;
-    },
-    get clearedAt() {
-      return invalidations.clearedAt;
-    },
-    get hasEvicted() {
-      return hasEvicted;
     },
     read(key) {
       const entry = validate(lru.get(key, asUsual));
@@ -290,21 +296,24 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       return validate(lru.peek(key, asUsual));
     },
     put(put, revision, atMs) {
-      const known = lru.peek(put.key, asUsual);
-      if (revision > newest) newest = revision;
-      if (known === undefined || known.revision < revision) {
-        return admit(heldOf(put, revision, atMs), put.value, known);
+      if (revision > newest) {
+        // The usual case: whatever the key has is older.
+        newest = revision;
+        return admit(heldOf(put, revision, atMs), put.value);
       }
+      const known = lru.peek(put.key, asUsual);
+      if (known === undefined || known.revision < revision) return admit(heldOf(put, revision, atMs), put.value);
       return known.revision === revision && !known.isLocal && confirm(known, put, atMs);
     },
     putLocal(put, basis, atMs) {
+      if (basis > newest) newest = basis;
       const known = lru.peek(put.key, asUsual);
       if (known !== undefined && known.revision > basis) return false;
       // The log goes on having what this one hides.
       if (known !== undefined && !known.isLocal) hasEvicted = true;
       const entry = heldOf(put, basis, atMs);
       entry.isLocal = true;
-      return admit(entry, put.value, known);
+      return admit(entry, put.value);
     },
     remove(key, revision) {
       const known = lru.peek(key, asUsual);
@@ -342,9 +351,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       shown.raiseFloor(floor, newest);
     },
     sweep(count) {
-      if (sweptBelow < floor) {
-        sweptBelow = floor;
+      if (lowest < floor) {
         for (const entry of held()) if (isSunk(entry)) drop(entry, 'floored');
+        lowest = Number.POSITIVE_INFINITY;
+        for (const entry of lru.values()) lowest = Math.min(lowest, heldFrom(entry));
       }
       for (let seen = 0; seen < count; seen += 1) {
         const next = sweep.next();
@@ -361,7 +371,6 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       shown.reset();
       newest = 0;
       floor = 0;
-      sweptBelow = 0;
       hasEvicted = false;
     },
     setLimits(next) {
@@ -375,7 +384,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       for (const entry of held())
         if (lru.peek(entry.key) === entry && !isSunk(entry) && !hasExpired(entry)) yield entry;
     },
-  };
+  });
 }
 
 function isSameEvent(known: HeldEntry, put: EntryPut): boolean {

@@ -2,6 +2,7 @@
  * What clears and tag invalidations have made void: a value is invalid when one of them stands above the position from which
  * it stems, whatever the order in which they arrive. Positions decide, never a clock.
  */
+import { withGetters } from '../base/with-getters.ts';
 import type { Position } from './entry.ts';
 
 export interface Invalidations {
@@ -23,10 +24,10 @@ export function createInvalidations(): Invalidations {
   let forgottenAt: Position = 0;
   const tagPositions = new Map<string, Position>();
 
-  return {
-    get clearedAt() {
-      return clearedAt;
-    },
+  const getters = {
+    clearedAt: () => clearedAt,
+  };
+  return withGetters<Invalidations, keyof typeof getters>(getters, {
     clear(position) {
       if (position <= clearedAt) return false;
       clearedAt = position;
@@ -57,5 +58,5 @@ export function createInvalidations(): Invalidations {
       forgottenAt = 0;
       tagPositions.clear();
     },
-  };
+  });
 }

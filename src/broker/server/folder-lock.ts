@@ -16,6 +16,8 @@ import { readProcess } from '../process/process-facts.ts';
 import { signalProcess, stayAlive } from '../process/process-ties.ts';
 
 export interface FolderLock {
+  /** True when the last owner died without leaving: what it had started may still be about to end. */
+  readonly isTakenOver: boolean;
   /** Records the server that runs on the folder, so that the next owner can end it if we die without doing so. */
   recordChild(pid: number): void;
   release(): void;
@@ -76,6 +78,7 @@ export async function lockFolder(folder: string, options: FolderLockOptions): Pr
         throw error;
       }
       return {
+        isTakenOver: others.some(({ claim }) => claim?.isHeld === true),
         recordChild(pid) {
           const identity = readProcess(pid)?.identity;
           if (identity !== undefined) writeClaim(path, { ...self, isHeld: true, child: { pid, identity } });

@@ -2,7 +2,7 @@
  * The processes of a cluster on one machine: nats-server, then the nodes and the controller, each kept running by the supervisor, each with a data
  * folder of its own and its output in a file. Nothing here knows caches.
  */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '../../base/clock.ts';
@@ -21,6 +21,8 @@ export type Say = (source: string, text: string, facts?: Readonly<Record<string,
 
 export interface ServersOptions {
   readonly dataFolder: string;
+  /** Processes of a cluster that was killed may still be about to end. */
+  readonly mayHaveLeftover: boolean;
   readonly ports: PortPlan;
   /** Flags of `cache-node` that all nodes get. */
   readonly nodeFlags: readonly string[];
@@ -67,10 +69,8 @@ export async function startServers(context: CommandContext, options: ServersOpti
     const name = `node-${index + 1}`;
     return { name, port, url: `http://${upHost}:${port}`, folder: join(dataFolder, name) };
   });
-  const mayHaveLeftover = nodes.some(({ folder }) => hasLeftover(folder));
-  for (const { name, port, folder } of nodes)
-    await requireFreePort(context, port, `HTTP of ${name}`, hasLeftover(folder));
-  await requireFreePort(context, ports.controller, 'the controller', mayHaveLeftover);
+  for (const { name, port } of nodes) await requireFreePort(context, options, port, `HTTP of ${name}`);
+  await requireFreePort(context, options, ports.controller, 'the controller');
 
   const binary = await provisionNatsServer({ env, clock, signal, log: (line) => say(natsName, withoutName(line)) });
   const server = createNatsServer({
@@ -209,26 +209,18 @@ function abortedBy(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener('abort', () => reject(error), { once: true }));
 }
 
-/** A node that a killed `sluice up` left behind ends by itself; only then its port is waited for. */
+/** What a killed `sluice up` left behind ends by itself; only then a port is waited for. */
 async function requireFreePort(
   { clock, signal }: CommandContext,
+  { mayHaveLeftover, say }: ServersOptions,
   port: number,
   whose: string,
-  mayBeLeftover: boolean,
 ): Promise<void> {
-  const untilMs = clock.monotonic() + (mayBeLeftover ? leftoverLimitMs : 0);
-  while (await isPortBusy(port)) {
+  const untilMs = clock.monotonic() + (mayHaveLeftover ? leftoverLimitMs : 0);
+  for (let attempt = 1; await isPortBusy(port); attempt += 1) {
     if (signal.aborted) throw new SluiceError('aborted', 'the start was given up');
     if (clock.monotonic() >= untilMs) throw portInUse(port, whose);
+    if (attempt === 1) say('sluice', `waiting for port ${port}, which the last cluster may still be about to leave`);
     await pause(clock, 100, signal);
-  }
-}
-
-/** A node that ended in order leaves no claim on its folder. */
-function hasLeftover(folder: string): boolean {
-  try {
-    return readdirSync(join(folder, 'lock')).length > 0;
-  } catch {
-    return false;
   }
 }

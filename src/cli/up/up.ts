@@ -60,7 +60,15 @@ downloaded or built. Whole logs are in <data>/logs. Exit 0 after Ctrl-C, 73 for 
       lock = await lockFolder(dataFolder, { clock, random, childMark: 'cache-node', stopLimitMs: lockStopMs });
       const nodeFlags = nodeFlagsOf(call, settings, ports);
       const controllerFlags = controllerFlagsOf(call, settings, ports);
-      const servers = await startServers(call, { dataFolder, ports, nodeFlags, controllerFlags, say });
+      const mayHaveLeftover = lock.isTakenOver;
+      const servers = await startServers(call, {
+        dataFolder,
+        mayHaveLeftover,
+        ports,
+        nodeFlags,
+        controllerFlags,
+        say,
+      });
       try {
         const exampleKey = await prepareCaches(call, settings, servers, say);
         if (!signal.aborted) {

@@ -14,6 +14,7 @@
 import { createBackoff } from '../../base/backoff.ts';
 import { type Clock, pause } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
+import { withGetters } from '../../base/with-getters.ts';
 import { messageOf } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
 import type { Log } from '../log.ts';
@@ -128,11 +129,11 @@ export function createDoubt(options: DoubtOptions): Doubt {
     if (current === own) current = undefined;
   }
 
-  return {
+  const getters = {
+    above: () => above,
+  };
+  return withGetters<Doubt, keyof typeof getters>(getters, {
     age,
-    get above() {
-      return above;
-    },
     opening(applied, head) {
       isCatchingUp = true;
       // An empty copy holds nothing that was replaced before it began.
@@ -162,7 +163,7 @@ export function createDoubt(options: DoubtOptions): Doubt {
       interrupt();
       return working;
     },
-  };
+  });
 }
 
 /** Tells the positions of all messages of the log, in order, until it has passed `through`. Rejects when that is not to be had. */

@@ -6,6 +6,7 @@
  * shown is not claimed.
  */
 import type { Clock } from '../../base/clock.ts';
+import { withGetters } from '../../base/with-getters.ts';
 import type { Position } from '../../events/record.ts';
 
 export interface Age {
@@ -46,10 +47,10 @@ export function createFreshness(clock: Clock, onProof: (atMs: number) => void = 
     onProof(atMs);
   }
 
-  return {
-    get provenAtMs() {
-      return provenAtMs;
-    },
+  const getters = {
+    provenAtMs: () => provenAtMs,
+  };
+  return withGetters<Freshness, keyof typeof getters>(getters, {
     lagMs: () => Math.max(0, clock.monotonic() - provenAtMs),
     isOlderThan: (limitMs) => Math.max(clock.monotonic() - provenAtMs, clock.now() - provenWallMs) > limitMs,
     prove,
@@ -71,5 +72,5 @@ export function createFreshness(clock: Clock, onProof: (atMs: number) => void = 
       applied = 0;
       expectations = [];
     },
-  };
+  });
 }

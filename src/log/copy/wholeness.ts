@@ -3,6 +3,7 @@
  * were delivered; what replaced them stands above, and may still be on its way. Until it must have come, a key can be older than
  * the copy's position says, or absent.
  */
+import { withGetters } from '../../base/with-getters.ts';
 import type { Position } from '../../events/record.ts';
 
 export interface Wholeness {
@@ -20,13 +21,12 @@ export function createWholeness(): Wholeness {
   let isWhole = true;
   let before: Position = 0;
   let seenAtMs = 0;
-  return {
-    get isWhole() {
-      return isWhole;
-    },
-    get before() {
-      return before;
-    },
+
+  const getters = {
+    isWhole: () => isWhole,
+    before: () => before,
+  };
+  return withGetters<Wholeness, keyof typeof getters>(getters, {
     miss(applied, nowMs) {
       if (isWhole) before = applied;
       isWhole = false;
@@ -38,5 +38,5 @@ export function createWholeness(): Wholeness {
     reset() {
       isWhole = true;
     },
-  };
+  });
 }

@@ -8,6 +8,7 @@
  * may be an expiry or a purge, too, but then as well it is not known what else has gone. A witness that still stands where it
  * stood proves that all below it is unchanged. When all of them were replaced since, nobody can tell, and no doubt is raised.
  */
+import { withGetters } from '../../base/with-getters.ts';
 import type { LogRecord, Position } from '../../events/record.ts';
 import type { Log } from '../log.ts';
 
@@ -54,11 +55,13 @@ export function createWitnesses(): Witnesses {
       .map((witness) => ({ ...witness }));
   }
 
-  return {
-    get oldest() {
+  const getters = {
+    oldest: () => {
       const positions = known().map(({ position }) => position);
       return positions.length === 0 ? 0 : Math.min(...positions);
     },
+  };
+  return withGetters<Witnesses, keyof typeof getters>(getters, {
     note({ position, atMs, subject }) {
       const witness = ring[next];
       next = (next + 1) % witnessesMax;
@@ -82,7 +85,7 @@ export function createWitnesses(): Witnesses {
       const witnesses = distinct();
       return { compare: (log, floor, signal) => compare(witnesses, log, floor, signal) };
     },
-  };
+  });
 }
 
 async function compare(

@@ -238,6 +238,25 @@ describe('sluice up', () => {
     await cluster.interrupt();
   });
 
+  it('waits for a port that a killed cluster still has', async () => {
+    const killed = await startCluster('first', base, '--no-example');
+    const pids = await killed.pids();
+    killed.program.signal('SIGKILL');
+    await killed.program.ended;
+    await waitUntil('its nodes have ended', () => pids.slice(1).every((pid) => readProcess(pid) === undefined));
+    const { controller } = planPorts(base, 3);
+    await waitUntil('its controller has ended', async () => !(await isPortBusy(controller)));
+    const holder = createServer().listen(controller, '127.0.0.1');
+    await once(holder, 'listening');
+    const flags = ['--port-base', String(base), '--data', join(folder, 'first'), '--no-example'];
+    const program = startProgram('sluice', ['up', ...flags], { env });
+    await program.sees(new RegExp(`waiting for port ${controller}`));
+    await once(holder.close(), 'close');
+    await program.sees(/Ctrl-C stops everything/, 60_000);
+    program.signal('SIGINT');
+    assert.equal((await program.ended).code, 0);
+  });
+
   it('goes on when nobody reads its output', async () => {
     const cluster = await startCluster('first', base, '--no-example');
     cluster.program.closeOutput();

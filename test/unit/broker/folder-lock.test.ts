@@ -1,6 +1,6 @@
 /** The lock of a data folder: one owner, and no trace of it afterwards. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -28,6 +28,18 @@ describe('a folder lock', () => {
     assert.equal(existsSync(join(folder, 'two', 'lock')), true);
     held.release();
     (await lock('two')).release();
+  });
+
+  it('tells the next owner that the last one died', async () => {
+    mkdirSync(join(folder, 'dead', 'lock'), { recursive: true });
+    const claim = { pid: process.pid, identity: 'of an earlier process', isHeld: true };
+    writeFileSync(join(folder, 'dead', 'lock', 'dead.json'), JSON.stringify(claim));
+    const heir = await lock('dead');
+    assert.equal(heir.isTakenOver, true);
+    heir.release();
+    const next = await lock('dead');
+    assert.equal(next.isTakenOver, false);
+    next.release();
   });
 
   it('has one owner at a time, whoever comes and goes', async () => {
