@@ -24,10 +24,10 @@ const zero = 0x30;
 const isSpace = (byte: number | undefined): boolean =>
   byte === space || (byte !== undefined && byte >= 0x09 && byte <= carriageReturn);
 
-const nothing: Buffer = Buffer.alloc(0);
+const nothing: Uint8Array = new Uint8Array(0);
 
 export function createHeaderScan(names: readonly string[]): HeaderScan {
-  const wanted = names.map((name) => Buffer.from(name, 'latin1'));
+  const wanted = names.map((name) => Uint8Array.from(Buffer.from(name, 'latin1')));
   /** Index: length of the name. Few lengths have more than one. */
   const byLength: number[][] = [];
   for (const [field, name] of wanted.entries()) (byLength[name.length] ??= []).push(field);
@@ -36,7 +36,7 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
   const ends = new Uint32Array(names.length);
   /** By field: the value that was last made text of. Many are the same from record to record. */
   const lasts: ({ readonly bytes: Buffer; readonly text: string } | undefined)[] = [];
-  let block: Buffer = nothing;
+  let block: Uint8Array = nothing;
 
   function note(nameAt: number, colonAt: number, lineEnd: number): void {
     for (const field of byLength[colonAt - nameAt] ?? []) {
@@ -47,7 +47,7 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
     }
   }
 
-  function stands(name: Buffer, at: number): boolean {
+  function stands(name: Uint8Array, at: number): boolean {
     for (let index = 0; index < name.length; index += 1) if (block[at + index] !== name[index]) return false;
     return true;
   }
@@ -78,8 +78,8 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
     read(next) {
       for (let field = 0; field < starts.length; field += 1) starts[field] = 0;
       if (next === undefined) return;
-      block = Buffer.isBuffer(next) ? next : Buffer.from(next.buffer, next.byteOffset, next.byteLength);
-      const bytes = block;
+      block = next;
+      const bytes = next;
       const { length } = bytes;
       // The first line is the version.
       let index = 0;

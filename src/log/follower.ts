@@ -229,7 +229,7 @@ export function createFollower(options: FollowerOptions): Follower {
     pending = behind;
     witnesses.note(record);
     advance(record.position);
-    if (!wholeness.isWhole && lagEvents() === 0) wholeness.prove(clock.monotonic());
+    if (lagEvents() === 0 && !wholeness.isWhole) wholeness.prove(clock.monotonic());
     keepUp();
   }
 

@@ -21,7 +21,6 @@ export interface Known {
 }
 
 export interface Ahead {
-  readonly size: number;
   /** True while the log is known to have entries that are not held. */
   readonly hasUnheld: boolean;
   /**
@@ -80,7 +79,6 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
   }
 
   const getters = {
-    size: () => known.size,
     hasUnheld: () => unheld > 0,
     isCrowded: () => known.size > crowdedAbove,
   };

@@ -143,7 +143,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       case 'entry.put':
         counters.puts += 1;
         fences.mark(event.key, position);
-        if (ahead.size === 0 || !ahead.overrules(event.key, position)) store.put(event, position, record.atMs);
+        if (!ahead.overrules(event.key, position)) store.put(event, position, record.atMs);
         if (listeners.size > 0)
           emit({ type: 'put', key: event.key, position, entry: entryOf(event, position, record.atMs) });
         return;
@@ -181,7 +181,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
 
   function remove(key: string, position: Position): void {
     fences.mark(key, position);
-    if (ahead.size === 0 || !ahead.overrules(key, position)) store.remove(key, position);
+    if (!ahead.overrules(key, position)) store.remove(key, position);
     emit({ type: 'delete', key, position });
   }
 
@@ -218,7 +218,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     const entry = ahead.get(key)?.entry;
     return entry !== undefined && !store.isExpired(entry) ? entry : undefined;
   };
-  const peek = (key: string): Entry | undefined => store.peek(key) ?? (ahead.size === 0 ? undefined : heldAhead(key));
+  const peek = (key: string): Entry | undefined => store.peek(key) ?? heldAhead(key);
 
   const loader = createKeyLoader({
     log,
@@ -290,7 +290,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     follower,
     store,
     counters,
-    read: (key) => store.read(key) ?? (ahead.size === 0 ? undefined : heldAhead(key)),
+    read: (key) => store.read(key) ?? heldAhead(key),
     peek,
     load: (key) => loads.run(key, () => loader.load(key)),
     wrote(event, position) {

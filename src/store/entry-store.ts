@@ -10,7 +10,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
 import { withGetters } from '../base/with-getters.ts';
 import { createCoarseTime, neverCoarse } from './coarse-time.ts';
-import { basisOf, type Entry, type EntryPut, HeldEntry, type Position } from './entry.ts';
+import { type Entry, type EntryPut, HeldEntry, isSameEvent, type Position } from './entry.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createShownValues, type Shown } from './shown-values.ts';
 import { createTagIndex } from './tag-index.ts';
@@ -106,12 +106,14 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   let replaced: HeldEntry | undefined;
   // It is given no `max`, for it would reserve memory for so many entries at once; room is made by `makeRoom`, which knows why an
   // entry must go.
-  const lru = new LRUCache<string, HeldEntry>({
-    maxSize: Number.MAX_SAFE_INTEGER,
-    dispose(entry, _key, reason) {
-      if (reason === 'set') replaced = entry;
-    },
-  });
+  const createLru = (): LRUCache<string, HeldEntry> =>
+    new LRUCache({
+      maxSize: Number.MAX_SAFE_INTEGER,
+      dispose(entry, _key, reason) {
+        if (reason === 'set') replaced = entry;
+      },
+    });
+  let lru = createLru();
   const shown = createShownValues(clock, time);
   const values = createValueSlabs((key) => lru.peek(key));
   const invalidations = createInvalidations();
@@ -171,7 +173,8 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   }
 
   function empty(): void {
-    lru.clear();
+    // Its own `clear` tells of each entry, and keeps the memory of all.
+    lru = createLru();
     shown.hideAll();
     values.clear();
     tags.clear();
@@ -385,14 +388,4 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
         if (lru.peek(entry.key) === entry && !isSunk(entry) && !hasExpired(entry)) yield entry;
     },
   });
-}
-
-function isSameEvent(known: HeldEntry, put: EntryPut): boolean {
-  return (
-    known.length === put.value.length &&
-    known.basis === basisOf(put, known.revision) &&
-    known.contentType === put.contentType &&
-    (known.tags === put.tags || (known.tags ?? []).join() === (put.tags ?? []).join()) &&
-    Buffer.compare(known.value, put.value) === 0
-  );
 }

@@ -104,3 +104,14 @@ export class HeldEntry implements Entry, Tenant {
     return entryBytes(this.key, this.length, this.tags);
   }
 }
+
+/** True when the put says what is held already. */
+export function isSameEvent(known: HeldEntry, put: EntryPut): boolean {
+  return (
+    known.length === put.value.length &&
+    known.basis === basisOf(put, known.revision) &&
+    known.contentType === put.contentType &&
+    (known.tags === put.tags || (known.tags ?? []).join() === (put.tags ?? []).join()) &&
+    Buffer.compare(known.value, put.value) === 0
+  );
+}

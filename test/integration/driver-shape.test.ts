@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { headers, type Msg } from '@nats-io/nats-core';
 import type { Link } from '../../src/nats/link.ts';
 import { createOutbox } from '../../src/nats/wire/outbox.ts';
-import { hasRawShape, rawHeader, rawReply, rawStatus, rawSubject } from '../../src/nats/wire/raw-message.ts';
+import { hasRawShape, rawData, rawHeader, rawReply, rawStatus, rawSubject } from '../../src/nats/wire/raw-message.ts';
 import {
   type CommandParts,
   commandBytesMax,
@@ -55,12 +55,12 @@ describe('the shape of the NATS driver', () => {
     assert.equal(rawSubject(full), full.subject);
     assert.equal(Buffer.from(rawReply(full) ?? []).toString(), 'reply.to');
     assert.equal(Buffer.from(rawHeader(full) ?? []).toString(), 'NATS/1.0\r\nSluice-Tags: größe\r\n\r\n');
-    assert.equal(Buffer.from(full.data).toString(), 'body');
+    assert.equal(Buffer.from(rawData(full)).toString(), 'body');
     const bare = await receive('shape.bare', '', {});
     assert.ok(hasRawShape(bare));
     assert.equal(rawReply(bare), undefined);
     assert.equal(rawHeader(bare), undefined);
-    assert.equal(bare.data.length, 0);
+    assert.equal(rawData(bare).length, 0);
   });
 
   it('dials again at once, though the wall clock was set back since it dialled last', async () => {

@@ -20,7 +20,7 @@ import type { LogReader, ReaderEvents } from '../../log/log.ts';
 import { isAtLeast, type Link } from '../link.ts';
 import { callApi, firstMessageFrom } from '../stream-api.ts';
 import { type Delivery, parseAckSubject } from '../wire/ack-subject.ts';
-import { rawHeader, rawReply, rawStatus, rawSubject } from '../wire/raw-message.ts';
+import { rawData, rawHeader, rawReply, rawStatus, rawSubject } from '../wire/raw-message.ts';
 import type { ConsumerCleanup } from './consumer-cleanup.ts';
 import { createSkipGuard } from './skip-guard.ts';
 
@@ -173,15 +173,14 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     lastOrdinal = delivery.ordinal;
     lastPosition = position;
     pending = delivery.pending;
-    const { data } = message;
-    const record = { position, atMs, subject: rawSubject(message), header, data };
+    const record = { position, atMs, subject: rawSubject(message), header, data: rawData(message) };
     if (guard === undefined) {
       tell(record, pending);
       return;
     }
     const behind = pending;
     // What may have to wait must not stay in the receive buffer.
-    const kept = { ...record, header: header && Uint8Array.from(header), data: Uint8Array.from(data) };
+    const kept = { ...record, header: header && Uint8Array.from(header), data: Uint8Array.from(record.data) };
     guard.inOrder(position, () => tell(kept, behind));
   }
 

@@ -51,12 +51,24 @@ export function rawReply(message: Msg): Uint8Array | undefined {
 /** The header block, or undefined. */
 export function rawHeader(message: Msg): Uint8Array | undefined {
   const { _msg, _rdata } = message as unknown as DriverMessage;
-  if (_msg !== undefined && _rdata !== undefined) return _msg.hdr > 0 ? _rdata.subarray(0, _msg.hdr) : undefined;
+  if (_msg !== undefined && _rdata !== undefined) return _msg.hdr > 0 ? viewOf(_rdata, 0, _msg.hdr) : undefined;
   if (message.headers === undefined) return undefined;
   let block = 'NATS/1.0\r\n';
   for (const [name, values] of message.headers) for (const value of values) block += `${name}: ${value}\r\n`;
   return Buffer.from(`${block}\r\n`);
 }
+
+/** The body. */
+export function rawData(message: Msg): Uint8Array {
+  const { _msg, _rdata } = message as unknown as DriverMessage;
+  if (_msg === undefined || _rdata === undefined) return message.data;
+  const from = Math.max(0, _msg.hdr);
+  return viewOf(_rdata, from, _rdata.length - from);
+}
+
+/** Half the price of `subarray`, which makes a `Buffer` of a piece of one. */
+const viewOf = ({ buffer, byteOffset }: Uint8Array, from: number, length: number): Uint8Array =>
+  new Uint8Array(buffer, byteOffset + from, length);
 
 /** Code and text of a status message (`NATS/1.0 408 Request Timeout`), or undefined for any other. */
 export function rawStatus(header: Uint8Array): { readonly code: number; readonly text: string } | undefined {
