@@ -67,7 +67,7 @@ export interface Log {
   /** Resolves once the log has stored the message. Errors: see `SluiceError` codes `position-conflict`,
    *  `log-unavailable`, `outcome-unknown`, `log-full`, `too-large`, `cas-unsupported`, `aborted`. */
   append(write: LogWrite, options?: AppendOptions): Promise<Appended>;
-  /** The state of the log as its leader sees it. */
+  /** The state of the log as its leader sees it. Rejects with `log-unavailable`, too, when that one may no longer be the leader. */
   bounds(signal?: AbortSignal): Promise<LogBounds>;
   /** The newest message of a subject as the leader sees it. */
   latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined>;

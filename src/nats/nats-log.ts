@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
 import { withGetters } from '../base/with-getters.ts';
-import { type ErrorCode, SluiceError } from '../errors.ts';
+import { type ErrorCode, isSluiceError, SluiceError } from '../errors.ts';
 import { headerNames, headerText, readField } from '../events/header.ts';
 import type { LogRecord, LogWrite, Position } from '../events/record.ts';
 import type {
@@ -21,6 +21,7 @@ import type {
   PurgeOptions,
   ReaderEvents,
 } from '../log/log.ts';
+import { requireLeader } from './leader-contact.ts';
 import { isAtLeast, type Link } from './link.ts';
 import type { Publisher } from './publisher.ts';
 import { createConsumerCleanup } from './reading/consumer-cleanup.ts';
@@ -86,6 +87,12 @@ export function createNatsLog(options: NatsLogOptions): Log {
     );
   }
 
+  /** A leader that was deposed compares with the past. It stores nothing, so nothing is lost by not believing it. */
+  async function believe(refused: unknown): Promise<never> {
+    if (isSluiceError(refused, 'position-conflict')) await log.bounds();
+    throw refused;
+  }
+
   const target: PublishTarget = {
     stream,
     get duplicateWindowMs() {
@@ -123,13 +130,16 @@ export function createNatsLog(options: NatsLogOptions): Log {
     name: stream,
     append(write: LogWrite, append: AppendOptions = none): Promise<Appended> {
       const refusal = refusalOf(append);
-      return refusal === undefined ? publisher.publish(write, append, target) : Promise.reject(refusal);
+      if (refusal !== undefined) return Promise.reject(refusal);
+      const appended = publisher.publish(write, append, target);
+      return append.expected === undefined || !isReplicated() ? appended : appended.catch(believe);
     },
     async bounds(signal?: AbortSignal): Promise<LogBounds> {
       await connected(signal);
       const current = await translate('log-unavailable', () => streamInfo(link, stream, requestMs));
       if (current === undefined) throw new SluiceError('log-unavailable', `${stream}: the stream does not exist`);
       config = current.config;
+      requireLeader(current);
       const { first_seq, last_seq, messages } = current.state;
       // An empty stream states first 0 or last + 1, depending on its past.
       return {

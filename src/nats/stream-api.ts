@@ -38,6 +38,12 @@ export interface StreamInfo {
     readonly first_seq: number;
     readonly last_seq: number;
   };
+  /** Only from a server of a cluster. */
+  readonly cluster?: {
+    readonly leader?: string;
+    /** The replicas beside the leader. `active`: nanoseconds since the leader has heard from it. */
+    readonly replicas?: readonly { readonly name: string; readonly active?: number }[];
+  };
 }
 
 /** An error of the API itself, with the numbers of `server/errors.json`. */

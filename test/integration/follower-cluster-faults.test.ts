@@ -36,7 +36,13 @@ describe('a follower on three servers', () => {
     const fresh = freshBucket({ replicas: 3, messagesPerSubject: Number.POSITIVE_INFINITY });
     bucket = fresh.bucket;
     stream = await makeStream(link, fresh.config);
-    closers.push(() => deleteStream(link, stream.config.name, 5_000).then(() => undefined));
+    const { name } = stream.config;
+    const remove = (): Promise<unknown> =>
+      deleteStream(link, name, 5_000)
+        .then(() => true)
+        .catch(() => undefined);
+    // While a server comes back, a cluster may have to elect its leader anew.
+    closers.push(() => waitUntil('the stream is gone', remove, patience).then(() => undefined));
     witness = createWitness();
   });
   afterEach(async () => {
@@ -223,5 +229,32 @@ describe('a follower on three servers', () => {
     await cluster.joinLast();
     await waitUntil('the copy has them', () => copy.follower.applied > length + 100, patience);
     await assertComplete(copy, writer, rebuilds);
+  });
+
+  it('is told nothing by a leader that was cut off and replaced, and a writer is refused nothing by it', async () => {
+    const [, , last] = cluster.servers;
+    const { log } = logOn(await open(cluster.servers.slice(0, 2)));
+    const { log: cutOff } = logOn(await open([last]));
+    await letLead(await open(cluster.servers), (name) => serverCalled(name) === last);
+    const write = (body: string) => ({ subject: subjectOf('key'), fields: '', data: Buffer.from(body) });
+    const { position } = await cutOff.append(write('old'));
+    await cluster.isolateLast();
+    try {
+      await waitUntil(
+        'a successor',
+        async () => (await log.bounds().catch(() => undefined))?.last === position,
+        patience,
+      );
+      const { position: newest } = await log.append(write('new'), { deadlineMs: patience });
+      await log.purge({ subject: subjectOf('key') });
+      // From now on its answers would be wrong: of a head below `newest`, and of a message that is gone.
+      await assert.rejects(cutOff.bounds(), { code: 'log-unavailable' }, `${newest}`);
+      await assert.rejects(cutOff.append(write('first'), { expected: 0, deadlineMs: 2_000 }), {
+        code: /log-unavailable|outcome-unknown/,
+      });
+    } finally {
+      await cluster.joinLast();
+    }
+    await waitUntil('the way back', async () => (await cutOff.bounds().catch(() => undefined)) !== undefined, patience);
   });
 });
