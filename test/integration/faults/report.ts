@@ -50,6 +50,8 @@ export interface Report {
   readonly writesAfterHealMs: { readonly max: number; readonly median: number };
   readonly readersAfterHealMs: { readonly max: number; readonly median: number };
   readonly rerouteMs: { readonly max: number; readonly median: number; readonly count: number };
+  /** Where copies did not come to agree with a replicated log that drops: nothing is promised of that, see docs/evidence.md. */
+  readonly notJudged: readonly string[];
   /** Sentences; empty: every promise was kept. */
   readonly broken: readonly string[];
 }
@@ -76,6 +78,9 @@ export function buildReport(input: ReportInput): Report {
   const lost = verdict.findings.filter(isOf(lossChecks));
   const stale = verdict.findings.filter(isOf(staleChecks));
   const undecided = verdict.findings.filter((finding) => finding.verdict === 'undecided');
+  const differences = rounds.flatMap(({ round, what, differences }) =>
+    differences.map((difference) => `round ${round} (${what.join('; ')}): ${difference}`),
+  );
   return {
     seed,
     natsVersion,
@@ -108,6 +113,7 @@ export function buildReport(input: ReportInput): Report {
     writesAfterHealMs: spread(rounds.map(({ writesAfterMs }) => writesAfterMs)),
     readersAfterHealMs: spread(rounds.map(({ readersAfterMs }) => readersAfterMs)),
     rerouteMs: { ...spread(reroutes), count: reroutes.length },
+    notJudged: replicas === 1 ? [] : differences,
     broken: [
       ...verdict.findings.map(
         ({ cache, check, verdict: judged, message }) => `${cache}: ${check} ${judged}: ${message}`,
@@ -116,9 +122,7 @@ export function buildReport(input: ReportInput): Report {
         ({ round, what, convergenceMs, last }) =>
           `round ${round} (${what.join('; ')}): converged after ${Math.round(convergenceMs)} ms, ${last} last; allowed are ${convergenceMaxMs} ms`,
       ),
-      ...rounds.flatMap(({ round, what, differences }) =>
-        differences.map((difference) => `round ${round} (${what.join('; ')}): ${difference}`),
-      ),
+      ...(replicas === 1 ? differences : []),
       // With another fault beside it, what is measured is that one as well.
       ...rounds.flatMap(({ round, what, rerouteMs }) =>
         rerouteMs
@@ -160,6 +164,7 @@ export function formatReport(report: Report): string {
     `other findings          ${report.otherFindings}, undecided ${report.undecided}`,
     `convergence after heal  at most ${convergenceMs.max} ms, median ${convergenceMs.median} ms (writes taken again after at most ${writesAfterHealMs.max} ms, median ${writesAfterHealMs.median} ms; consumers made after at most ${readersAfterHealMs.max} ms)`,
     `re-route after a death  at most ${rerouteMs.max} ms, median ${rerouteMs.median} ms, of ${rerouteMs.count}`,
+    ...report.notJudged.map((line) => `not judged              ${line}`),
     report.broken.length === 0
       ? 'every promise was kept'
       : `BROKEN:\n${report.broken.map((line) => `  ${line}`).join('\n')}`,
