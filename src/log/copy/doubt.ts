@@ -19,6 +19,7 @@ import { messageOf } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
 import type { Log } from '../log.ts';
 import type { Age, Freshness } from './freshness.ts';
+import { openWatchedReader } from './watched-reader.ts';
 
 /** What a copy holds, compared with the positions at which the log still has messages. */
 export interface Verification {
@@ -173,48 +174,27 @@ async function readThrough(
   met: (position: Position) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  let isOver = false;
-  let finish: (failure?: Error) => void = () => undefined;
-  let activity = 0;
-  const finished = new Promise<void>((resolve, reject) => {
-    finish = (failure) => {
-      isOver = true;
-      if (failure === undefined) resolve();
-      else reject(failure);
-    };
-  });
-  finished.catch(() => undefined);
-  const onAbort = (): void => finish(new Error('given up'));
-  signal.addEventListener('abort', onAbort, { once: true });
-  const reader = await log.open(
-    1,
-    {
-      record({ position }) {
-        activity += 1;
-        if (isOver) return;
-        if (position <= through) met(position);
-        if (position >= through) finish();
-      },
-      idle(_, passed) {
-        activity += 1;
-        if (passed >= through) finish();
-      },
-      alive() {
-        activity += 1;
-      },
-      ended: (reason) => finish(new Error(reason)),
+  let hasPassed = false;
+  const reader = openWatchedReader({
+    ...{ log, clock, silenceMs, from: 1, withoutData: true },
+    record({ position }) {
+      if (position <= through) met(position);
+      if (position >= through) pass();
     },
-    { withoutData: true },
-  );
+    idle(_, passed) {
+      if (passed >= through) pass();
+    },
+  });
+  function pass(): void {
+    hasPassed = true;
+    reader.end('read');
+  }
+  const onAbort = (): void => reader.end('given up');
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
-    for (let last = -1; !isOver; last = activity) {
-      if (last === activity) throw new Error(`silent for ${silenceMs} ms`);
-      await Promise.race([finished, pause(clock, silenceMs, signal)]);
-    }
-    await finished;
+    const reason = await reader.ended;
+    if (!hasPassed) throw new Error(reason);
   } finally {
-    isOver = true;
     signal.removeEventListener('abort', onAbort);
-    await reader.close();
   }
 }

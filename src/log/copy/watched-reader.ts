@@ -4,7 +4,7 @@
  */
 import { type Clock, every, type Timer } from '../../base/clock.ts';
 import type { LogRecord, Position } from '../../events/record.ts';
-import type { Log } from '../log.ts';
+import type { Log, ReaderEvents } from '../log.ts';
 
 export interface WatchedReaderOptions {
   readonly log: Log;
@@ -13,9 +13,11 @@ export interface WatchedReaderOptions {
   readonly silenceMs: number;
   readonly record: (record: LogRecord, pending: number) => void;
   readonly idle: (provenAtMs: number, through: Position) => void;
-  readonly opened: () => void;
+  /** For who wants to know only where messages stand. */
+  readonly withoutData?: boolean;
+  readonly opened?: () => void;
   /** Called several times per `silenceMs` while the reader is open. */
-  readonly tick: () => void;
+  readonly tick?: () => void;
 }
 
 export interface WatchedReader {
@@ -41,7 +43,7 @@ export function openWatchedReader(options: WatchedReaderOptions): WatchedReader 
       // Invariant: resolved only when this one is closed, so that the next one is never the second.
       opening.then((reader) => reader.close()).then(() => resolve(reason), reject);
     };
-    const opening = log.open(options.from, {
+    const events: ReaderEvents = {
       record(record, pending) {
         activity += 1;
         if (!isOver) options.record(record, pending);
@@ -54,10 +56,11 @@ export function openWatchedReader(options: WatchedReaderOptions): WatchedReader 
         activity += 1;
       },
       ended: end,
-    });
+    };
+    const opening = log.open(options.from, events, { withoutData: options.withoutData === true });
     opening.then(() => {
       if (isOver) return;
-      options.opened();
+      options.opened?.();
       let lastActivity = activity;
       let quietSinceMs = clock.monotonic();
       watchdog = every(clock, silenceMs / ticksPerSilence, () => {
@@ -68,7 +71,7 @@ export function openWatchedReader(options: WatchedReaderOptions): WatchedReader 
         } else if (now - quietSinceMs > silenceMs) {
           return end(`silent for ${Math.round(now - quietSinceMs)} ms`);
         }
-        options.tick();
+        options.tick?.();
       });
     }, reject);
   });
