@@ -163,8 +163,19 @@ export function createFollower(options: FollowerOptions): Follower {
       pending = 0;
       wholeness.prove(askedAtMs);
     }
-    if (isEmpty || isSound) freshness.expect(bounds.last, askedAtMs);
+    if (bounds.last === applied) doubtSameLength(bounds);
+    // Before the first reader there is nothing that could be of another history.
+    if (isSound || (isEmpty && endReader === undefined)) freshness.expect(bounds.last, askedAtMs);
     return bounds;
+  }
+
+  /** A log that was rolled back and has grown to the same length differs in the time of its newest message. Then it is compared. */
+  function doubtSameLength({ last, lastAtMs }: LogBounds): void {
+    if (!isSound || lastAtMs === undefined || !witnesses.isOther(last, lastAtMs)) return;
+    isSound = false;
+    unsoundProofMs = Number.NEGATIVE_INFINITY;
+    freshness.expectNothing();
+    if (endReader !== undefined) void checkHistory(witnesses.testimony(), endReader);
   }
 
   /** What was applied before the question must still be there; what came in since may be missing from the answer. */
@@ -228,6 +239,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (!isReady) counters.replayRecords += 1;
     pending = behind;
     witnesses.note(record);
+    if (record.position === known?.last) doubtSameLength(known);
     advance(record.position);
     if (lagEvents() === 0 && !wholeness.isWhole) wholeness.prove(clock.monotonic());
     keepUp();

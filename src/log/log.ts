@@ -28,6 +28,8 @@ export interface LogBounds {
   readonly first: Position;
   /** Position of the newest message ever stored; 0 for a new log. */
   readonly last: Position;
+  /** When the message at `last` was stored, ms since 1970 UTC; undefined: not known. Unsure once that message was removed. */
+  readonly lastAtMs?: number;
   /** Tells one life of the log from the next: a log that was deleted and made again has another identity. */
   readonly identity: string;
   readonly messages: number;

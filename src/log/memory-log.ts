@@ -243,7 +243,11 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     },
     async bounds(signal?: AbortSignal): Promise<LogBounds> {
       checkAvailable(signal);
-      return { first: floor(), last, identity: `${name}#${life}`, messages: records.size };
+      const lastAtMs = records.get(last)?.atMs;
+      return {
+        ...{ first: floor(), last, identity: `${name}#${life}`, messages: records.size },
+        ...(lastAtMs === undefined ? {} : { lastAtMs }),
+      };
     },
     async latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined> {
       checkAvailable(signal);

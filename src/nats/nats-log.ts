@@ -140,13 +140,14 @@ export function createNatsLog(options: NatsLogOptions): Log {
       if (current === undefined) throw new SluiceError('log-unavailable', `${stream}: the stream does not exist`);
       config = current.config;
       requireLeader(current);
-      const { first_seq, last_seq, messages } = current.state;
+      const { first_seq, last_seq, last_ts, messages } = current.state;
       // An empty stream states first 0 or last + 1, depending on its past.
       return {
         first: messages === 0 ? last_seq + 1 : first_seq,
         last: last_seq,
         identity: current.created,
         messages,
+        ...(last_ts === undefined ? {} : { lastAtMs: Math.floor(Date.parse(last_ts)) }),
       };
     },
     async latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined> {

@@ -37,6 +37,8 @@ export interface StreamInfo {
     readonly bytes: number;
     readonly first_seq: number;
     readonly last_seq: number;
+    /** RFC 3339. */
+    readonly last_ts?: string;
   };
   /** Only from a server of a cluster. */
   readonly cluster?: {

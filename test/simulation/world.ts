@@ -148,12 +148,15 @@ export function createWorld(script: Script, keepsTrace: boolean): World {
       const host = jetStream.streams.get(partition < 0 ? controlStream : streamOf(setting, partition));
       if (host === undefined) return;
       const { state } = host;
-      const { created, first, last, size } = state;
+      const { created, first, last, size, lastAtMs } = state;
       const newest = new Map([...state.messages()].map((message) => [message.subject, message]));
       const untilMs = time.nowMs + forMs;
       const then = [...state.messages()].sort((a, b) => a.position - b.position);
       const next = (from: number): Stored | undefined => then.find(({ position }) => position >= from);
-      host.deposed = { untilMs, view: { created, first, last, size, newest: (subject) => newest.get(subject), next } };
+      host.deposed = {
+        untilMs,
+        view: { created, first, last, size, lastAtMs, newest: (subject) => newest.get(subject), next },
+      };
       const lies = deposed.get(state.config.name) ?? [];
       // Answers that were given at the end are still on their way.
       deposed.set(state.config.name, [...lies, { fromMs: time.nowMs, untilMs: untilMs + 2_000 }]);

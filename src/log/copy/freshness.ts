@@ -23,6 +23,8 @@ export interface Freshness extends Age {
   prove(atMs: number): void;
   /** At or after `atMs` the log's head was `head`: proven as of `atMs` once the copy has reached it. */
   expect(head: Position, atMs: number): void;
+  /** The heads that were seen may be of another history. */
+  expectNothing(): void;
   /** The copy has reached `applied`. */
   reached(applied: Position): void;
   /** The state was dropped: nothing is proven any more. */
@@ -65,6 +67,9 @@ export function createFreshness(clock: Clock, onProof: (atMs: number) => void = 
       if (first === undefined || first.head > applied) return;
       for (const { head, atMs } of expectations) if (head <= applied) prove(atMs);
       expectations = expectations.filter(({ head }) => head > applied);
+    },
+    expectNothing() {
+      expectations = [];
     },
     forget() {
       provenAtMs = Number.NEGATIVE_INFINITY;

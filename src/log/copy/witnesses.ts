@@ -19,6 +19,8 @@ export interface Witnesses {
   forget(): void;
   /** What a message that is delivered again says against the log, or undefined. */
   contradiction(record: LogRecord): string | undefined;
+  /** True when this message was applied, and was stored at another time. */
+  isOther(position: Position, atMs: number): boolean;
   /** What is known now, for a question that is asked when more may have come in. */
   testimony(): Testimony;
 }
@@ -81,6 +83,7 @@ export function createWitnesses(): Witnesses {
       );
       return isKnown ? undefined : `another message stands at ${position}`;
     },
+    isOther: (position, atMs) => ring.some((witness) => witness.position === position && witness.atMs !== atMs),
     testimony() {
       const witnesses = distinct();
       return { compare: (log, floor, signal) => compare(witnesses, log, floor, signal) };

@@ -90,8 +90,13 @@ function viewOf(jetStream: JetStream, { state, deposed }: StreamHost): StreamVie
 }
 
 function info({ state }: StreamHost, view: StreamView = state): object {
-  const { created, first, last, size } = view;
-  return { config: state.config, created, state: { messages: size, bytes: 0, first_seq: first, last_seq: last } };
+  const { created, first, last, size, lastAtMs } = view;
+  const lastTime = lastAtMs === undefined ? {} : { last_ts: new Date(lastAtMs).toISOString() };
+  return {
+    config: state.config,
+    created,
+    state: { messages: size, bytes: 0, first_seq: first, last_seq: last, ...lastTime },
+  };
 }
 
 function message(view: StreamView, which: { last_by_subj: string } | { seq: number; next_by_subj: '>' }): object {

@@ -48,6 +48,8 @@ export interface StreamView {
   readonly first: number;
   readonly last: number;
   readonly size: number;
+  /** Of the message at `last`, while it is there. */
+  readonly lastAtMs: number | undefined;
   newest(subject: string): Stored | undefined;
   next(from: number, through: number): Stored | undefined;
 }

@@ -41,6 +41,8 @@ export interface StreamState {
   readonly first: number;
   readonly last: number;
   readonly size: number;
+  /** Of the message at `last`, while it is there. */
+  readonly lastAtMs: number | undefined;
   store(message: Omit<Stored, 'position'>): Stored;
   at(position: number): Stored | undefined;
   newest(subject: string): Stored | undefined;
@@ -98,6 +100,9 @@ export function createStreamState(config: StreamConfig, created: string, witness
     },
     get size() {
       return messages.size;
+    },
+    get lastAtMs() {
+      return messages.get(last)?.atMs;
     },
     store(unplaced) {
       last += 1;
