@@ -42,6 +42,7 @@ export interface StreamInfo {
   };
   /** Only from a server of a cluster. */
   readonly cluster?: {
+    /** Missing when the server that answers knows of none. */
     readonly leader?: string;
     /** The replicas beside the leader. `active`: nanoseconds since the leader has heard from it. */
     readonly replicas?: readonly { readonly name: string; readonly active?: number }[];

@@ -52,6 +52,8 @@ export async function appendIf(
     } catch (error) {
       if (!isSluiceError(error, 'position-conflict')) throw error;
       const state = await stateOf(target, key, signal);
+      // The message that was met may be a tombstone. Nothing was stored.
+      if (state === undefined && ifAbsent) throw unanswered(target, key, error);
       const mayStill = ifAbsent ? state?.entry === undefined : state?.position === ifRevision;
       if (state === undefined || !mayStill || attempt === attemptsMax) throw conflict(target, key, state, error);
       if (state.position === expected) await pause(clock, underWayMs * 2 ** attempt, signal);
@@ -73,6 +75,13 @@ async function stateOf(
     return undefined;
   }
 }
+
+const unanswered = ({ name }: ConditionalTarget, key: string, cause: SluiceError): SluiceError =>
+  new SluiceError(
+    'log-unavailable',
+    `${name}: the log could not be asked whether ${JSON.stringify(key.slice(0, 64))} exists; nothing was written`,
+    { cause },
+  );
 
 /** The revision that stands in the way; null: the key does not exist; undefined: not known. */
 function conflict(

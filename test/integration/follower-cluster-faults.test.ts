@@ -233,6 +233,7 @@ describe('a follower on three servers', () => {
 
   it('is told nothing by a leader that was cut off and replaced, and a writer is refused nothing by it', async () => {
     const [, , last] = cluster.servers;
+    let newest = 0;
     const { log } = logOn(await open(cluster.servers.slice(0, 2)));
     const { log: cutOff } = logOn(await open([last]));
     await letLead(await open(cluster.servers), (name) => serverCalled(name) === last);
@@ -245,7 +246,7 @@ describe('a follower on three servers', () => {
         async () => (await log.bounds().catch(() => undefined))?.last === position,
         patience,
       );
-      const { position: newest } = await log.append(write('new'), { deadlineMs: patience });
+      newest = (await log.append(write('new'), { deadlineMs: patience })).position;
       await log.purge({ subject: subjectOf('key') });
       // From now on its answers would be wrong: of a head below `newest`, and of a message that is gone.
       await assert.rejects(cutOff.bounds(), { code: 'log-unavailable' }, `${newest}`);
@@ -255,6 +256,8 @@ describe('a follower on three servers', () => {
     } finally {
       await cluster.joinLast();
     }
-    await waitUntil('the way back', async () => (await cutOff.bounds().catch(() => undefined)) !== undefined, patience);
+    // It steps down, and for a while knows of no leader.
+    const back = await waitUntil('the way back', () => cutOff.bounds().catch(() => undefined), patience);
+    assert.ok(back.last >= newest, `the log ended at ${newest}, and now at ${back.last}`);
   });
 });

@@ -29,6 +29,16 @@ describe('the leader of a stream', () => {
     assert.equal(leaderSilenceMs(infoOf(3, undefined)), 0);
   });
 
+  it('is no replica that has stepped down and knows of no other leader', () => {
+    const { cluster, ...info } = infoOf(3, [0, 0, 1_030]);
+    const { leader: _, ...leaderless } = cluster ?? {};
+    assert.throws(() => requireLeader({ ...info, cluster: leaderless }), {
+      code: 'log-unavailable',
+      message: 'KV_demo: the server that answers knows of no leader',
+    });
+    requireLeader({ ...infoOf(1, undefined), cluster: leaderless });
+  });
+
   it('is believed up to three seconds of silence, and then no more', () => {
     requireLeader(infoOf(3, [3_000, 60_000]));
     assert.throws(() => requireLeader(infoOf(3, [3_001, 60_000])), {

@@ -207,6 +207,18 @@ describe('compare-and-set', () => {
     assert.equal((await refused).details['current'], 2);
   });
 
+  it('of an absent key is no conflict while nobody can say whether what is there is a tombstone', async () => {
+    await a.put('k', 'v');
+    await a.cache.delete('k');
+    const latest = world.log.latest.bind(world.log);
+    world.log.latest = () => Promise.reject(new SluiceError('log-unavailable', 'no leader'));
+    const error = await refusalOf('log-unavailable', a.put('k', 'w', { ifAbsent: true }));
+    assert.match(error.message, /could not be asked whether "k" exists; nothing was written/);
+    world.log.latest = latest;
+    await a.put('k', 'w', { ifAbsent: true });
+    assert.equal(await found(a, 'k'), 'w');
+  });
+
   it('tries no longer than its deadline altogether, and hands it on', async () => {
     const deadlines: (number | undefined)[] = [];
     world.log.append = async (_write, options: AppendOptions = {}) => {
