@@ -265,8 +265,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (known === undefined || known.last <= applied) stuck = undefined;
     else if (stuck?.at !== applied) stuck = { at: applied, sinceMs: now };
     // The reader lives, yet does not deliver what the leader has: its replica may be cut off from the others.
-    else if (now - stuck.sinceMs > limits.silenceMs)
-      endReader?.(`stuck at ${applied}, the log is at ${known.last}`);
+    else if (now - stuck.sinceMs > limits.silenceMs) endReader?.(`stuck at ${applied}, the log is at ${known.last}`);
   }
 
   async function readUntilEnd(): Promise<string> {
