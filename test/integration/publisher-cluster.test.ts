@@ -112,7 +112,7 @@ describe('the publisher on three servers', () => {
     const running = Array.from({ length: 64 }, async (_, writer) => {
       for (let index = 0; !isOver; index += 1) {
         const body = `ride-${writer}-${index}`;
-        kept.push({ appended: await log.append(writeOf(`ride${writer}`, body), { deadlineMs: 20_000 }), body });
+        kept.push({ appended: await log.append(writeOf(`ride${writer}`, body), { deadlineMs: 60_000 }), body });
       }
     });
     await waitUntil('writes', () => kept.length > 500);
@@ -121,7 +121,7 @@ describe('the publisher on three servers', () => {
     await victim.kill('SIGKILL');
     const killedAtMs = systemClock.monotonic();
     const { length } = kept;
-    await waitUntil('writes to another leader', () => kept.length > length + 500, 20_000);
+    await waitUntil('writes to another leader', () => kept.length > length + 500, 60_000);
     const outageMs = systemClock.monotonic() - killedAtMs;
     isOver = true;
     await Promise.all(running);
