@@ -79,16 +79,15 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
       for (let field = 0; field < starts.length; field += 1) starts[field] = 0;
       if (next === undefined) return;
       block = next;
-      const bytes = next;
-      const { length } = bytes;
+      const { length } = next;
       // The first line is the version.
       let index = 0;
-      while (index < length && bytes[index] !== lineFeed) index += 1;
+      while (index < length && next[index] !== lineFeed) index += 1;
       for (index += 1; index < length; index += 1) {
         const lineAt = index;
-        while (index < length && bytes[index] !== colon && bytes[index] !== lineFeed) index += 1;
+        while (index < length && next[index] !== colon && next[index] !== lineFeed) index += 1;
         const colonAt = index;
-        while (index < length && bytes[index] !== lineFeed) index += 1;
+        while (index < length && next[index] !== lineFeed) index += 1;
         if (colonAt < index) note(lineAt, colonAt, index);
       }
     },

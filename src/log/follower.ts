@@ -346,7 +346,7 @@ export function createFollower(options: FollowerOptions): Follower {
     applied: () => applied,
     doubtAbove: () => doubt.above,
     head: () => Math.max(applied + pending, known?.last ?? 0),
-    lagEvents: () => lagEvents(),
+    lagEvents,
     isWhole: () => wholeness.isWhole && doubt.above === undefined,
     wholeAt: () => Math.min(wholeness.isWhole ? applied : wholeness.before, doubt.above ?? applied),
     isReady: () => isReady,

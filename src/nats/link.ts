@@ -133,16 +133,15 @@ export async function createLink(options: LinkOptions): Promise<Link> {
     tell((listener) => listener.closed?.(reason));
   });
 
+  function serverInfo(): typeof lastInfo {
+    lastInfo = connection.info ?? lastInfo;
+    return lastInfo;
+  }
+
   const getters = {
     isConnected: () => isConnected,
-    serverVersion: () => {
-      lastInfo = connection.info ?? lastInfo;
-      return lastInfo?.version ?? '0.0.0';
-    },
-    payloadBytesMax: () => {
-      lastInfo = connection.info ?? lastInfo;
-      return lastInfo?.max_payload ?? 1024 * 1024;
-    },
+    serverVersion: () => serverInfo()?.version ?? '0.0.0',
+    payloadBytesMax: () => serverInfo()?.max_payload ?? 1024 * 1024,
     reconnects: () => reconnects,
   };
   return withGetters<Link, keyof typeof getters>(getters, {

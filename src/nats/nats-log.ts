@@ -116,7 +116,7 @@ export function createNatsLog(options: NatsLogOptions): Log {
   }
 
   const getters = {
-    isCompareAndSetSafe: () => isCompareAndSetSafe(),
+    isCompareAndSetSafe,
     allowsRollup: () => config['allow_rollup_hdrs'] === true && config.deny_purge !== true,
     honoursTtl: () => config.allow_msg_ttl === true,
     subjects: () => config.subjects ?? [],
@@ -147,7 +147,7 @@ export function createNatsLog(options: NatsLogOptions): Log {
         last: last_seq,
         identity: current.created,
         messages,
-        ...(last_ts === undefined ? {} : { lastAtMs: Math.floor(Date.parse(last_ts)) }),
+        ...(last_ts === undefined ? {} : { lastAtMs: Date.parse(last_ts) }),
       };
     },
     async latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined> {

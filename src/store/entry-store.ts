@@ -355,9 +355,11 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     },
     sweep(count) {
       if (lowest < floor) {
-        for (const entry of held()) if (isSunk(entry)) drop(entry, 'floored');
         lowest = Number.POSITIVE_INFINITY;
-        for (const entry of lru.values()) lowest = Math.min(lowest, heldFrom(entry));
+        for (const entry of held()) {
+          if (isSunk(entry)) drop(entry, 'floored');
+          else lowest = Math.min(lowest, heldFrom(entry));
+        }
       }
       for (let seen = 0; seen < count; seen += 1) {
         const next = sweep.next();

@@ -60,10 +60,9 @@ downloaded or built. Whole logs are in <data>/logs. Exit 0 after Ctrl-C, 73 for 
       lock = await lockFolder(dataFolder, { clock, random, childMark: 'cache-node', stopLimitMs: lockStopMs });
       const nodeFlags = nodeFlagsOf(call, settings, ports);
       const controllerFlags = controllerFlagsOf(call, settings, ports);
-      const mayHaveLeftover = lock.isTakenOver;
       const servers = await startServers(call, {
         dataFolder,
-        mayHaveLeftover,
+        mayHaveLeftover: lock.isTakenOver,
         ports,
         nodeFlags,
         controllerFlags,
