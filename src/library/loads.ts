@@ -65,8 +65,9 @@ export async function storeLoaded(target: FencedStore, loaded: LoadedValue): Pro
   let expected = replaced;
   for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
     try {
+      const sentAtMs = clock.monotonic();
       const { position } = await log.append(message, { expected, deadlineMs: storeDeadlineMs });
-      view.wrote({ type: 'entry.put', key, value, ...fields }, position);
+      view.wrote({ type: 'entry.put', key, value, ...fields }, position, sentAtMs);
       return removeIfVoid(target, loaded, basis, position) ? 'fenced' : 'stored';
     } catch (error) {
       if (!isSluiceError(error, 'position-conflict')) return keep();

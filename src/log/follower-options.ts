@@ -46,6 +46,11 @@ export interface FollowerSink {
   floor(first: Position): void;
   /** Begins to compare all that is held with the log; see `doubt.ts`. Without it, holes raise no doubt. */
   verify?(): Verification;
+  /**
+   * What the sink knows of the log ahead of the follower, and the log was shown at `provenAtMs` (monotonic) not to have any more:
+   * the copy is no younger than this, the monotonic time as of which the oldest such thing was known. Infinity: there is none.
+   */
+  unmetSinceMs?(provenAtMs: number): number;
 }
 
 export interface FollowerNotice {

@@ -12,15 +12,15 @@ import { every, pause, type Timer } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
 import type { WaitOptions } from '../base/waiters.ts';
 import { withGetters } from '../base/with-getters.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, SluiceError } from '../errors.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import { type CopyState, createCopyWaits } from './copy/copy-waits.ts';
 import { createDoubt } from './copy/doubt.ts';
 import { createFreshness } from './copy/freshness.ts';
+import { createHistory, type KnownBounds } from './copy/history.ts';
 import { createProbe } from './copy/probe.ts';
 import { openWatchedReader } from './copy/watched-reader.ts';
 import { createWholeness } from './copy/wholeness.ts';
-import { createWitnesses, type Testimony } from './copy/witnesses.ts';
 import {
   defaultFollowerLimits,
   type FollowerCounters,
@@ -49,6 +49,8 @@ export interface Follower extends Lifecycle {
   readonly isReady: boolean;
   /** ms since the copy was last proven to hold all of the log; Infinity before the first proof. */
   lagMs(): number;
+  /** Monotonic time at which the copy was last proven to hold what the log has, whatever speaks for its having lost something. */
+  readonly provenAtMs: number;
   // The waiting calls below also reject with `aborted` by their signal, and with `closed` once the follower is stopped.
   /** Resolves when the copy is ready; rejects with `not-ready` after `waitMs`. */
   ready(options?: WaitOptions): Promise<void>;
@@ -74,27 +76,29 @@ export function createFollower(options: FollowerOptions): Follower {
   const limits = { ...defaultFollowerLimits, ...options.limits };
   const backoff = createBackoff({ firstMs: limits.retryFirstMs, maxMs: limits.retryMaxMs }, random);
   const freshness = createFreshness(clock, () => waits.prove(doubt.age.provenAtMs));
-  const probe = createProbe(clock, ask);
-  const witnesses = createWitnesses();
+  const probe = createProbe(clock, askOfThisHistory);
   const wholeness = createWholeness();
   const doubt = createDoubt({
     ...{ log, clock, random, freshness, limits, verify: sink.verify?.bind(sink) },
+    unmetSinceMs: (provenAtMs) => sink.unmetSinceMs?.(provenAtMs) ?? Number.POSITIVE_INFINITY,
     applied: () => applied,
     latest: () => waits.latest({ waitMs: limits.silenceMs * 4 }),
-    onSettled: () => waits.prove(freshness.provenAtMs),
+    onSettled: () => waits.prove(doubt.age.provenAtMs),
     onNotice: (what, reason) => notice(what, reason),
   });
   const state = (): CopyState => ({ applied, acknowledged, isReady });
   const waits = createCopyWaits({ log: log.name, clock, freshness: doubt.age, probe, state });
   const stopping = new AbortController();
+  const history = createHistory({
+    ...{ log, freshness, signal: stopping.signal },
+    applied: () => applied,
+    known: () => known,
+    onOther: startOver,
+  });
 
   let applied = options.applied ?? 0;
   let acknowledged = 0;
-  /** The reader reads the history that was applied, as far as can be told. */
-  let isSound = false;
-  /** What the reader has proven before that was known. */
-  let unsoundProofMs = Number.NEGATIVE_INFINITY;
-  let known: (LogBounds & { readonly askedAtMs: number }) | undefined;
+  let known: KnownBounds | undefined;
   let floorTold = 0;
   let pending = 0;
   let isReady = false;
@@ -117,7 +121,7 @@ export function createFollower(options: FollowerOptions): Follower {
     notice('rebuild', reason);
     applied = 0;
     acknowledged = 0;
-    witnesses.forget();
+    history.forget();
     wholeness.reset();
     floorTold = 0;
     pending = 0;
@@ -137,13 +141,26 @@ export function createFollower(options: FollowerOptions): Follower {
     waits.restart(reason);
   }
 
-  /** Asks the log where it stands, and draws every conclusion from the answer. */
+  /** For those who want to know how new the copy is: it must be of the history that the answer is about. */
+  async function askOfThisHistory(): Promise<LogBounds> {
+    const bounds = await ask();
+    if (history.isContradicted) throw new SluiceError('log-unavailable', `${log.name}: it may have been rolled back`);
+    return bounds;
+  }
+
   async function ask(): Promise<LogBounds> {
+    const endAttention = history.attend();
     const askedAtMs = clock.monotonic();
     const appliedThen = applied;
-    // An empty copy cannot contradict the log.
-    const isEmpty = applied === 0;
-    const bounds = await log.bounds(stopping.signal);
+    try {
+      return conclude(await log.bounds(stopping.signal), askedAtMs, appliedThen);
+    } finally {
+      endAttention();
+    }
+  }
+
+  /** Draws every conclusion from what the log has said of where it stands. */
+  function conclude(bounds: LogBounds, askedAtMs: number, appliedThen: Position): LogBounds {
     // An answer that was overtaken by a newer one tells nothing about the log of now.
     if (known !== undefined && askedAtMs < known.askedAtMs) return known;
     const reason = regressionOf(bounds, appliedThen);
@@ -159,23 +176,13 @@ export function createFollower(options: FollowerOptions): Follower {
     if (reason === undefined && bounds.last < target) target = bounds.last;
     if (bounds.messages === 0) pass(bounds.last);
     advance(applied);
-    if (bounds.last <= applied) {
-      pending = 0;
-      wholeness.prove(askedAtMs);
-    }
-    if (bounds.last === applied) doubtSameLength(bounds);
+    if (bounds.last <= applied) pending = 0;
+    if (history.includes(bounds) !== true) return bounds;
+    if (bounds.last <= applied) wholeness.prove(askedAtMs);
     // Before the first reader there is nothing that could be of another history.
-    if (isSound || (isEmpty && endReader === undefined)) freshness.expect(bounds.last, askedAtMs);
+    const isFirst = appliedThen === 0 && endReader === undefined;
+    if (history.isSound || isFirst) freshness.expect(bounds.last, askedAtMs);
     return bounds;
-  }
-
-  /** A log that was rolled back and has grown to the same length differs in the time of its newest message. Then it is compared. */
-  function doubtSameLength({ last, lastAtMs }: LogBounds): void {
-    if (!isSound || lastAtMs === undefined || !witnesses.isOther(last, lastAtMs)) return;
-    isSound = false;
-    unsoundProofMs = Number.NEGATIVE_INFINITY;
-    freshness.expectNothing();
-    if (endReader !== undefined) void checkHistory(witnesses.testimony(), endReader);
   }
 
   /** What was applied before the question must still be there; what came in since may be missing from the answer. */
@@ -221,7 +228,7 @@ export function createFollower(options: FollowerOptions): Follower {
 
   function onRecord(record: LogRecord, behind: number): void {
     if (record.position <= applied) {
-      const reason = witnesses.contradiction(record);
+      const reason = history.contradiction(record);
       if (reason !== undefined) startOver(`the log was rolled back: ${reason}`);
       return;
     }
@@ -238,8 +245,7 @@ export function createFollower(options: FollowerOptions): Follower {
     counters.records += 1;
     if (!isReady) counters.replayRecords += 1;
     pending = behind;
-    witnesses.note(record);
-    if (record.position === known?.last) doubtSameLength(known);
+    history.note(record);
     advance(record.position);
     if (lagEvents() === 0 && !wholeness.isWhole) wholeness.prove(clock.monotonic());
     keepUp();
@@ -253,8 +259,7 @@ export function createFollower(options: FollowerOptions): Follower {
       probe.run().catch(ignore);
     }
     wholeness.prove(provenAtMs);
-    if (isSound) freshness.prove(provenAtMs);
-    else unsoundProofMs = provenAtMs;
+    history.prove(provenAtMs);
     keepUp();
   }
 
@@ -271,52 +276,30 @@ export function createFollower(options: FollowerOptions): Follower {
   async function readUntilEnd(): Promise<string> {
     stuck = undefined;
     doubt.opening(applied, known?.last ?? 0);
-    const testimony = witnesses.testimony();
+    const opened = history.opening();
     const reader = openWatchedReader({
       log,
       clock,
-      // The last applied records come once more: they show whether the log is still the same.
-      from: Math.max(1, witnesses.oldest || applied),
+      from: history.readFrom,
       silenceMs: limits.silenceMs,
       record: onRecord,
       idle: onIdle,
       opened() {
         notice('opened', `from ${applied}`);
-        void checkHistory(testimony, reader.end);
+        opened(reader.end);
       },
       tick: onTick,
     });
     const onStop = (): void => reader.end('stopped');
     stopping.signal.addEventListener('abort', onStop, { once: true });
-    isSound = false;
-    unsoundProofMs = Number.NEGATIVE_INFINITY;
     endReader = reader.end;
     try {
       return await reader.ended;
     } finally {
       endReader = undefined;
-      isSound = false;
+      history.closed();
       doubt.interrupt();
       stopping.signal.removeEventListener('abort', onStop);
-    }
-  }
-
-  /**
-   * The log's head may be above what was applied all the same, if the log was rolled back and has grown since. It is asked
-   * when the reader is open already, for a reader ends when its log is rolled back. Until then nothing is proven.
-   */
-  async function checkHistory(testimony: Testimony, end: (reason: string) => void): Promise<void> {
-    const lifeThen = counters.rebuilds;
-    try {
-      const reason = await testimony.compare(log, known?.first ?? 0, stopping.signal);
-      if (endReader !== end || counters.rebuilds !== lifeThen) return;
-      if (reason !== undefined) return startOver(`the log is not the one that was read: ${reason}`);
-      isSound = true;
-      freshness.prove(unsoundProofMs);
-      // It was asked about this same history.
-      if (known !== undefined) freshness.expect(known.last, known.askedAtMs);
-    } catch (error) {
-      end(`the log could not be compared: ${messageOf(error)}`);
     }
   }
 
@@ -350,6 +333,7 @@ export function createFollower(options: FollowerOptions): Follower {
     isWhole: () => wholeness.isWhole && doubt.above === undefined,
     wholeAt: () => Math.min(wholeness.isWhole ? applied : wholeness.before, doubt.above ?? applied),
     isReady: () => isReady,
+    provenAtMs: () => freshness.provenAtMs,
   };
   return withGetters<Follower, keyof typeof getters>(getters, {
     counters,

@@ -16,7 +16,9 @@ export interface Known {
   readonly entry: Entry | undefined;
   /** False when the log has an entry that there is no room for here. */
   readonly isHeld: boolean;
-  /** Monotonic time at which the log was known to have it. */
+  /** Monotonic time of the question or write that told of it: it is not known to have been true later. */
+  readonly askedAtMs: number;
+  /** Monotonic time of the answer: then the log must have had it, or something newer. */
   readonly learnedAtMs: number;
 }
 
@@ -31,8 +33,10 @@ export interface Ahead {
   get(key: string): Known | undefined;
   /** What was learned first. */
   oldest(): Known | undefined;
+  /** The least `askedAtMs` of what was learned before `momentMs`; Infinity: nothing was. */
+  unmetSinceMs(momentMs: number): number;
   /** Takes in what stands at `position`; what is known at a higher position stays. */
-  learn(key: string, position: Position, entry: Entry | undefined): void;
+  learn(key: string, position: Position, entry: Entry | undefined, askedAtMs: number): void;
   /** An event of the key has arrived: true when something newer is known, and the event must not change the key. */
   overrules(key: string, position: Position): boolean;
   clear(position: Position): void;
@@ -40,7 +44,7 @@ export interface Ahead {
   /** The log holds nothing below `first` any more. */
   raiseFloor(first: Position): void;
   /** The follower has passed `applied`. Tells of what it has passed without meeting it. */
-  pass(applied: Position, onUnmet: (key: string, position: Position) => void): void;
+  pass(applied: Position, onUnmet: (key: string, known: Known) => void): void;
   reset(): void;
 }
 
@@ -61,10 +65,11 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
     if (!old.isHeld) unheld -= 1;
   }
 
-  function keep(key: string, position: Position, entry: Entry | undefined): void {
+  function keep(key: string, position: Position, entry: Entry | undefined, askedAtMs: number): void {
     forget(key);
     const isHeld = entry === undefined || bytes + entry.bytes <= bytesMax();
-    known.set(key, { position, entry: isHeld ? entry : undefined, isHeld, learnedAtMs: clock.monotonic() });
+    const learnedAtMs = clock.monotonic();
+    known.set(key, { position, entry: isHeld ? entry : undefined, isHeld, askedAtMs, learnedAtMs });
     if (!isHeld) unheld += 1;
     else bytes += entry?.bytes ?? 0;
   }
@@ -85,9 +90,17 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
   return withGetters<Ahead, keyof typeof getters>(getters, {
     get: (key) => known.get(key),
     oldest: () => known.values().next().value,
-    learn(key, position, entry) {
+    unmetSinceMs(momentMs) {
+      let sinceMs = Number.POSITIVE_INFINITY;
+      for (const { askedAtMs, learnedAtMs } of known.values()) {
+        if (learnedAtMs >= momentMs) break;
+        sinceMs = Math.min(sinceMs, askedAtMs);
+      }
+      return sinceMs;
+    },
+    learn(key, position, entry, askedAtMs) {
       const old = known.get(key);
-      if (old === undefined || old.position <= position) keep(key, position, entry);
+      if (old === undefined || old.position <= position) keep(key, position, entry, askedAtMs);
     },
     overrules(key, position) {
       const old = known.get(key);
@@ -106,11 +119,11 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
       voidWhere((entry) => entry.revision < first);
     },
     pass(applied, onUnmet) {
-      for (const [key, { position }] of known) {
+      for (const [key, unmet] of known) {
         // Later ones were learned later, so few of them are below; those go with the next call.
-        if (position > applied) break;
+        if (unmet.position > applied) break;
         forget(key);
-        onUnmet(key, position);
+        onUnmet(key, unmet);
       }
       crowdedAbove = 2 * known.size + crowdedAboveFirst;
     },

@@ -25,14 +25,29 @@ export interface KeyLoaderOptions {
   readonly isInDoubt: () => boolean;
   readonly peek: (key: string) => Entry | undefined;
   /** Takes in what stands at a position. */
-  readonly learn: (key: string, put: EntryPut | undefined, position: Position, atMs: number) => Entry | undefined;
+  readonly learn: (key: string, put: EntryPut | undefined, position: Position, when: When) => Entry | undefined;
   readonly onFound: () => void;
+}
+
+/** When something in the log was stored, ms since 1970 UTC, and as of which monotonic time that is known. */
+export interface When {
+  readonly atMs: number;
+  readonly askedAtMs: number;
+}
+
+/** A put or delete that the log was known to have. */
+export interface Unmet {
+  readonly position: Position;
+  /** Monotonic time as of which it was known. */
+  readonly askedAtMs: number;
 }
 
 export interface KeyLoader {
   load(key: string): Promise<Entry | undefined>;
   /** The follower has passed the position of a put or delete without meeting it: replaced, dropped, or lost by a log that was rolled back. */
-  doubt(key: string, position: Position): void;
+  doubt(key: string, unmet: Unmet): void;
+  /** The `askedAtMs` of what has been in doubt for longest; Infinity: nothing is. */
+  doubtedSinceMs(): number;
   /** Looks into the log for what is in doubt and still held. */
   settleDoubts(): void;
   reset(): void;
@@ -45,7 +60,7 @@ const doubtsAtOnce = 100;
 
 export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
   const { log, context, clock, fences, ahead, store, life, peek } = options;
-  const doubts = new Map<string, Position>();
+  const doubts = new Map<string, Unmet>();
   let settling: Promise<void> | undefined;
 
   const ask = (key: string): Promise<KeyState> => readKeyState(log, context, key, clock.now());
@@ -54,6 +69,7 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
   async function attempt(key: string): Promise<{ readonly entry: Entry | undefined } | undefined> {
     const lifeThen = life();
     const fence = fences.create(key);
+    const askedAtMs = clock.monotonic();
     try {
       const { entry, position } = await ask(key);
       if (options.isStopped())
@@ -63,9 +79,9 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
       const isOvertaken = Math.max(fence.newest, known?.position ?? 0) > position;
       if (entry !== undefined && !isOvertaken) {
         options.onFound();
-        return { entry: options.learn(key, entry.put, position, entry.atMs) };
+        return { entry: options.learn(key, entry.put, position, { atMs: entry.atMs, askedAtMs }) };
       }
-      if (!isOvertaken) options.learn(key, undefined, position, clock.now());
+      if (!isOvertaken) options.learn(key, undefined, position, { atMs: clock.now(), askedAtMs });
       // What is held is not dropped for one answer, which may be that of a leader who was deposed; but it is in doubt.
       if (!isOvertaken && position === 0 && options.isInDoubt()) return { entry: undefined };
       // Above what the leader said: the follower or this process's own write went past it, or the log has lost it.
@@ -88,22 +104,23 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
   async function settleOne(key: string, position: Position): Promise<void> {
     const lifeThen = life();
     const fence = fences.create(key);
+    const askedAtMs = clock.monotonic();
     try {
       const { entry, position: found } = await ask(key);
       // What is newer in the log, the follower will deliver.
       if (life() !== lifeThen || found >= position || fence.newest > 0 || hasNewer(key, position)) return;
       if (store.peek(key)?.isLocal) return;
       store.remove(key, position);
-      if (entry !== undefined) options.learn(key, entry.put, found, entry.atMs);
+      if (entry !== undefined) options.learn(key, entry.put, found, { atMs: entry.atMs, askedAtMs });
     } finally {
       fence.end();
     }
   }
 
   async function settle(): Promise<void> {
-    for (const [key, position] of [...doubts].slice(0, doubtsAtOnce)) {
-      if (!hasNewer(key, position)) await settleOne(key, position);
-      if (doubts.get(key) === position) doubts.delete(key);
+    for (const [key, unmet] of [...doubts].slice(0, doubtsAtOnce)) {
+      if (!hasNewer(key, unmet.position)) await settleOne(key, unmet.position);
+      if (doubts.get(key) === unmet) doubts.delete(key);
     }
   }
 
@@ -116,10 +133,11 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
       const { entry, position } = await ask(key);
       return entry === undefined ? undefined : store.toEntry(entry.put, position, entry.atMs);
     },
-    doubt(key, position) {
+    doubt(key, { position, askedAtMs }) {
       if (doubts.size >= doubtsMax) doubts.delete(doubts.keys().next().value ?? '');
-      doubts.set(key, position);
+      doubts.set(key, { position, askedAtMs });
     },
+    doubtedSinceMs: () => doubts.values().next().value?.askedAtMs ?? Number.POSITIVE_INFINITY,
     settleDoubts() {
       if (doubts.size === 0 || settling !== undefined) return;
       settling = settle()

@@ -22,7 +22,7 @@ import { basisOf, type EntryPut } from '../store/entry.ts';
 import { createEntryStore, type Entry, type EntryStore, type StoreLimits } from '../store/entry-store.ts';
 import { createAhead } from './ahead.ts';
 import { createKeyFences } from './key-fences.ts';
-import { createKeyLoader } from './key-loader.ts';
+import { createKeyLoader, type When } from './key-loader.ts';
 import { createOwnInvalidations } from './own-invalidations.ts';
 import { gapReason, goneReason, isSuspectGap } from './suspect-gap.ts';
 import { createTagCollectors, type TagCollector } from './tag-collectors.ts';
@@ -74,8 +74,8 @@ export interface PartitionView extends Lifecycle {
   readonly isComplete: boolean;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
   load(key: string): Promise<Entry | undefined>;
-  /** An acknowledged write of this process. */
-  wrote(event: BucketEvent, position: Position): void;
+  /** An acknowledged write of this process, sent at or after `sentAtMs` (monotonic; default: now). */
+  wrote(event: BucketEvent, position: Position, sentAtMs?: number): void;
   /** Gathers the entries that invalidations of the tag remove here, until it is ended. */
   collectInvalid(tag: string): TagCollector;
   fence(key: string): LoadFence;
@@ -196,22 +196,27 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   }
 
   /** Takes in what stands in the log at a position that the follower has not reached, or has reached by now. */
-  function learn(key: string, put: EntryPut | undefined, position: Position, atMs: number): Entry | undefined {
+  function learn(
+    key: string,
+    put: EntryPut | undefined,
+    position: Position,
+    { atMs, askedAtMs }: When,
+  ): Entry | undefined {
     fences.mark(key, position);
     if (put === undefined) store.remove(key, position);
     else store.put(put, position, atMs);
     const entry = put === undefined ? undefined : entryOf(put, position, atMs);
-    if (position > follower.applied) ahead.learn(key, position, entry);
+    if (position > follower.applied) ahead.learn(key, position, entry, askedAtMs);
     return entry;
   }
 
-  function wroteEntry(key: string, put: EntryPut | undefined, position: Position): void {
+  function wroteEntry(key: string, put: EntryPut | undefined, position: Position, askedAtMs: number): void {
     if ((ahead.get(key)?.position ?? 0) > position) return;
     const atMs = clock.now();
     // Until the log tells when it stored the entry, its own limit of age counts from now.
     const endsAtMs = atMs + log.maxAgeMs;
     const known = put === undefined || put.expiresAtMs <= endsAtMs ? put : { ...put, expiresAtMs: endsAtMs };
-    learn(key, known, position, atMs);
+    learn(key, known, position, { atMs, askedAtMs });
   }
 
   const heldAhead = (key: string): Entry | undefined => {
@@ -254,6 +259,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       if (isSuspectGap(follower.applied, first, follower.lagMs()))
         emit({ type: 'rebuilt', position: first - 1, reason: gapReason });
     },
+    unmetSinceMs: (provenAtMs) => Math.min(ahead.unmetSinceMs(provenAtMs), loader.doubtedSinceMs()),
     verify: () =>
       compareWithLog(store, clock, () => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason })),
   };
@@ -271,7 +277,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     ahead.pass(follower.applied, loader.doubt);
     const oldest = ahead.oldest();
     // The copy is proven to hold all that was in the log after it had acknowledged this, and yet it is not there.
-    if (oldest !== undefined && clock.monotonic() - follower.lagMs() > oldest.learnedAtMs) {
+    if (oldest !== undefined && follower.provenAtMs > oldest.learnedAtMs) {
       follower.rebuild(`the log was rolled back: position ${oldest.position} is no longer in it`);
       return;
     }
@@ -293,12 +299,12 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     read: (key) => store.read(key) ?? heldAhead(key),
     peek,
     load: (key) => loads.run(key, () => loader.load(key)),
-    wrote(event, position) {
+    wrote(event, position, sentAtMs = clock.monotonic()) {
       // If the follower was faster, what it has applied stands.
       if (isStopped || position <= follower.applied) return;
       follower.wrote(position);
-      if (event.type === 'entry.put') wroteEntry(event.key, event, position);
-      else if (event.type === 'entry.deleted') wroteEntry(event.key, undefined, position);
+      if (event.type === 'entry.put') wroteEntry(event.key, event, position, sentAtMs);
+      else if (event.type === 'entry.deleted') wroteEntry(event.key, undefined, position, sentAtMs);
       else if (event.type === 'cache.cleared') clear(ownInvalidations.wrote(subjects.clear, position));
       else if (event.type === 'tag.invalidated')
         invalidateTag(event.tag, ownInvalidations.wrote(subjects.tagPrefix + encodeKey(event.tag).token, position));
@@ -323,7 +329,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       const basis = Math.max(fence.basis, follower.wholeAt);
       if (!store.putLocal({ key, value, ...fields, basis }, basis, clock.now())) return undefined;
       // What it replaces must not come back when memory limits take it away.
-      if (ahead.get(key) !== undefined) ahead.learn(key, basis, store.peek(key));
+      if (ahead.get(key) !== undefined) ahead.learn(key, basis, store.peek(key), clock.monotonic());
       return store.peek(key);
     },
     listen(onChange) {

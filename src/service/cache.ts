@@ -176,8 +176,9 @@ export function createCache(options: CacheOptions): CacheService {
     event: BucketEvent,
     partition: number,
   ): Promise<Written> {
+    const sentAtMs = clock.monotonic();
     return appending.then(({ position }) => {
-      access.view?.wrote(event, position);
+      access.view?.wrote(event, position, sentAtMs);
       return { revision: position, partition };
     });
   }

@@ -39,6 +39,8 @@ export interface DoubtOptions {
   readonly limits: { readonly silenceMs: number; readonly retryFirstMs: number; readonly retryMaxMs: number };
   /** Without it no hole raises a doubt. */
   readonly verify: (() => Verification) | undefined;
+  /** See `FollowerSink`. */
+  readonly unmetSinceMs: (provenAtMs: number) => number;
   readonly applied: () => Position;
   /** Resolves when the copy has everything that is in the log now. */
   readonly latest: () => Promise<unknown>;
@@ -50,7 +52,7 @@ export interface DoubtOptions {
 export interface Doubt {
   /** Nothing at or below it is missing in the copy; undefined: no doubt. */
   readonly above: Position | undefined;
-  /** What the copy may say of its age: no more than was proven before the doubt. */
+  /** What the copy may say of its age: no more than was proven before the doubt, and before what the log seems to have lost. */
   readonly age: Age;
   /** The copy's reader is being opened behind `applied`, when the log's head is `head`. */
   opening(applied: Position, head: Position): void;
@@ -85,7 +87,7 @@ export function createDoubt(options: DoubtOptions): Doubt {
 
   const age: Age = {
     get provenAtMs() {
-      return Math.min(freshness.provenAtMs, provenAtMs);
+      return Math.min(freshness.provenAtMs, provenAtMs, options.unmetSinceMs(freshness.provenAtMs));
     },
     lagMs: () => Math.max(0, clock.monotonic() - age.provenAtMs),
   };

@@ -4,9 +4,12 @@
  * higher head; only its messages are others.
  *
  * Three things give it away. Where a witness stood, another message stands now. Or the newest message of a witness's subject
- * stands lower than before, which never happens otherwise. Or there is none any more, though the log still begins below: that
- * may be an expiry or a purge, too, but then as well it is not known what else has gone. A witness that still stands where it
- * stood proves that all below it is unchanged. When all of them were replaced since, nobody can tell, and no doubt is raised.
+ * stands elsewhere among what was read, lower or higher, which never happens otherwise. Or there is none any more, though the log
+ * still begins below: that may be an expiry or a purge, too, but then as well it is not known what else has gone.
+ *
+ * A witness that was replaced above all that was read says nothing, but its key will be delivered anew. A witness that still
+ * stands where it stood proves that all below it is unchanged. When all of them were replaced since, nobody can tell, and no
+ * doubt is raised.
  */
 import { withGetters } from '../../base/with-getters.ts';
 import type { LogRecord, Position } from '../../events/record.ts';
@@ -19,8 +22,10 @@ export interface Witnesses {
   forget(): void;
   /** What a message that is delivered again says against the log, or undefined. */
   contradiction(record: LogRecord): string | undefined;
-  /** True when this message was applied, and was stored at another time. */
-  isOther(position: Position, atMs: number): boolean;
+  /** From now until the returned call, all that is applied is remembered for `storedAtMs`, not only the last few. */
+  attend(): () => void;
+  /** When the message that was applied there was stored, or undefined: there was none, or it is forgotten. */
+  storedAtMs(position: Position): number | undefined;
   /** What is known now, for a question that is asked when more may have come in. */
   testimony(): Testimony;
 }
@@ -40,11 +45,16 @@ interface Witness {
 }
 
 const witnessesMax = 16;
+/** While a question to the log is under way so many messages are remembered; who cannot keep up with more learns less. */
+const attendedMax = 100_000;
 
 export function createWitnesses(): Witnesses {
   // A ring of objects that are used again: a replay notes millions of messages.
   const ring: Witness[] = Array.from({ length: witnessesMax }, () => ({ position: 0, atMs: 0, subject: '' }));
   let next = 0;
+  /** Questions under way, and what was applied since the first of them. */
+  let attending = 0;
+  const attended = new Map<Position, number>();
 
   const known = (): Witness[] => ring.filter(({ position }) => position > 0);
 
@@ -71,10 +81,21 @@ export function createWitnesses(): Witnesses {
       witness.position = position;
       witness.atMs = atMs;
       witness.subject = subject;
+      if (attending > 0 && attended.size < attendedMax) attended.set(position, atMs);
     },
     forget() {
       for (const witness of ring) witness.position = 0;
+      attended.clear();
     },
+    attend() {
+      attending += 1;
+      for (const { position, atMs } of known()) attended.set(position, atMs);
+      return () => {
+        attending -= 1;
+        if (attending === 0) attended.clear();
+      };
+    },
+    storedAtMs: (position) => attended.get(position) ?? known().find((witness) => witness.position === position)?.atMs,
     contradiction({ position, atMs, subject }) {
       const witnesses = known();
       if (!witnesses.some((witness) => witness.position <= position)) return undefined;
@@ -83,7 +104,6 @@ export function createWitnesses(): Witnesses {
       );
       return isKnown ? undefined : `another message stands at ${position}`;
     },
-    isOther: (position, atMs) => ring.some((witness) => witness.position === position && witness.atMs !== atMs),
     testimony() {
       const witnesses = distinct();
       return { compare: (log, floor, signal) => compare(witnesses, log, floor, signal) };
@@ -97,9 +117,10 @@ async function compare(
   floor: Position,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  const newest = witnesses[0]?.position ?? 0;
   for (const { position, atMs, subject } of witnesses) {
     const found = await log.latest(subject, signal);
-    if (found === undefined ? position < floor : found.position > position) continue;
+    if (found === undefined ? position < floor : found.position > newest) continue;
     if (found === undefined) return `the message at ${position} is gone, and nothing has replaced it`;
     if (found.position === position && found.atMs === atMs) return undefined;
     return found.position === position
