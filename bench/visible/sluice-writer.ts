@@ -10,9 +10,16 @@ export const createSide: CreateSide<VisibleSetup> = async (setup) => {
   const cache = await sluice.open<Uint8Array>(visibleCache, { codec: bytes() });
   return {
     async round() {
-      const puts: Promise<unknown>[] = [];
-      await pace(setup, (index) => puts.push(cache.put(`key-${index % keysInTurn}`, stampedValue(setup.valueBytes))));
-      await Promise.all(puts);
+      let acknowledged = 0;
+      await new Promise<void>((resolve, reject) => {
+        const count = (): void => {
+          acknowledged += 1;
+          if (acknowledged === setup.messages) resolve();
+        };
+        void pace(setup, (index) => {
+          cache.put(`key-${index % keysInTurn}`, stampedValue(setup.valueBytes)).then(count, reject);
+        });
+      });
       return {};
     },
     stop: () => sluice.close(),

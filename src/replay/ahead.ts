@@ -103,6 +103,8 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
       if (old === undefined || old.position <= position) keep(key, position, entry, askedAtMs);
     },
     overrules(key, position) {
+      // A replay comes here with each event, and then there is nothing to look for.
+      if (known.size === 0) return false;
       const old = known.get(key);
       if (old === undefined) return false;
       if (position < old.position) return true;
