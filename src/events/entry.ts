@@ -38,8 +38,8 @@ export type BucketEvent =
 
 export interface BucketContext {
   readonly subjects: BucketSubjects;
-  /** The stream's own `max_age` in ms, an upper bound of every life; Infinity when it has none. */
-  readonly maxAgeMs: number;
+  /** `maxAgeMs`: the stream's own `max_age` in ms, an upper bound of every life; Infinity when it has none. */
+  readonly log: { readonly maxAgeMs: number };
 }
 
 const cleared: BucketEvent = { type: 'cache.cleared' };
@@ -75,7 +75,7 @@ function decodeEntry(context: BucketContext, record: LogRecord, token: string): 
     if (operation !== 'PUT')
       return { type: 'entry.unreadable', key, reason: `${headerNames.operation}: ${operation.slice(0, 32)}` };
   }
-  return decodePut(key, record, record.atMs + context.maxAgeMs);
+  return decodePut(key, record, record.atMs + context.log.maxAgeMs);
 }
 
 function decodePut(key: string, record: LogRecord, ageLimitMs: number): BucketEvent {

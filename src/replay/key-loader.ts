@@ -3,18 +3,14 @@
  * reason to doubt what it holds. An answer is only taken in if nothing newer has arrived since it was asked for.
  */
 import type { Clock } from '../base/clock.ts';
-import type { BucketContext } from '../events/entry.ts';
 import type { Position } from '../events/record.ts';
-import type { Log } from '../log/log.ts';
 import type { EntryPut } from '../store/entry.ts';
 import type { Entry, EntryStore } from '../store/entry-store.ts';
 import type { Ahead } from './ahead.ts';
 import type { KeyFences } from './key-fences.ts';
-import { isOverruled, type KeyState, readKeyState } from './log-read.ts';
+import { isOverruled, type KeyState, type LogBucket, readKeyState } from './log-read.ts';
 
-export interface KeyLoaderOptions {
-  readonly log: Log;
-  readonly context: BucketContext;
+export interface KeyLoaderOptions extends LogBucket {
   readonly clock: Clock;
   readonly fences: KeyFences;
   readonly ahead: Ahead;
@@ -59,11 +55,11 @@ const doubtsMax = 10_000;
 const doubtsAtOnce = 100;
 
 export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
-  const { log, context, clock, fences, ahead, store, life, peek } = options;
+  const { clock, fences, ahead, store, life, peek } = options;
   const doubts = new Map<string, Unmet>();
   let settling: Promise<void> | undefined;
 
-  const ask = (key: string): Promise<KeyState> => readKeyState(log, context, key, clock.now());
+  const ask = (key: string): Promise<KeyState> => readKeyState(options, key, clock.now());
 
   /** The answer of one question, or undefined when it must be asked again. */
   async function attempt(key: string): Promise<{ readonly entry: Entry | undefined } | undefined> {
@@ -88,7 +84,7 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
       const held = peek(key);
       if (held === undefined) return isOvertaken && mayBeUnheld(known?.isHeld) ? undefined : { entry: undefined };
       // It is void if that was because of an invalidation, and the invalidation may not have come here yet.
-      const isVoid = await isOverruled(log, context, held);
+      const isVoid = await isOverruled(options, held);
       return peek(key)?.revision === held.revision ? { entry: isVoid ? undefined : held } : undefined;
     } finally {
       fence.end();

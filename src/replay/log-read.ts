@@ -4,9 +4,10 @@
  * The newest message of the key alone is not the truth: a clear or a tag invalidation above it makes it void. They are read
  * after the key, so whatever was acknowledged before the read began is obeyed.
  */
-import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
+import { decodeBucketRecord } from '../events/entry.ts';
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
+import type { BucketSubjects } from '../events/subjects.ts';
 import type { Log } from '../log/log.ts';
 import { basisOf, type EntryPut } from '../store/entry.ts';
 import type { Entry } from '../store/entry-store.ts';
@@ -26,27 +27,31 @@ export interface KeyState {
   readonly record: LogRecord | undefined;
 }
 
+/** A bucket and the log that it is in. */
+export interface LogBucket {
+  readonly subjects: BucketSubjects;
+  readonly log: Log;
+}
+
 export async function readKeyState(
-  log: Log,
-  context: BucketContext,
+  bucket: LogBucket,
   key: string,
   nowMs: number,
   signal?: AbortSignal,
 ): Promise<KeyState> {
-  const record = await log.latest(context.subjects.keyPrefix + encodeKey(key).token, signal);
+  const record = await bucket.log.latest(bucket.subjects.keyPrefix + encodeKey(key).token, signal);
   if (record === undefined) return { entry: undefined, position: 0, record };
-  const event = decodeBucketRecord(context, record);
+  const event = decodeBucketRecord(bucket, record);
   const absent: KeyState = { entry: undefined, position: record.position, record };
   if (event.type !== 'entry.put' || event.key !== key || event.expiresAtMs <= nowMs) return absent;
   const basis = basisOf(event, record.position);
-  if (await isOverruled(log, context, { basis, tags: event.tags }, signal)) return absent;
+  if (await isOverruled(bucket, { basis, tags: event.tags }, signal)) return absent;
   return { entry: { put: event, position: record.position, atMs: record.atMs }, position: record.position, record };
 }
 
 /** Whether a clear, or an invalidation of one of its tags, has ended an entry. */
 export async function isOverruled(
-  log: Log,
-  { subjects }: BucketContext,
+  { log, subjects }: LogBucket,
   { basis, tags }: Pick<Entry, 'basis' | 'tags'>,
   signal?: AbortSignal,
 ): Promise<boolean> {
@@ -56,11 +61,10 @@ export async function isOverruled(
 }
 
 export async function readEntry(
-  log: Log,
-  context: BucketContext,
+  bucket: LogBucket,
   key: string,
   nowMs: number,
   signal?: AbortSignal,
 ): Promise<LogEntry | undefined> {
-  return (await readKeyState(log, context, key, nowMs, signal)).entry;
+  return (await readKeyState(bucket, key, nowMs, signal)).entry;
 }

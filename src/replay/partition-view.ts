@@ -10,7 +10,7 @@ import type { Lifecycle } from '../base/lifecycle.ts';
 import type { Random } from '../base/random.ts';
 import { createSingleFlight } from '../base/single-flight.ts';
 import { withGetters } from '../base/with-getters.ts';
-import { type BucketContext, type BucketEvent, decodeBucketRecord, type EntryFields } from '../events/entry.ts';
+import { type BucketEvent, decodeBucketRecord, type EntryFields } from '../events/entry.ts';
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
@@ -105,7 +105,6 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   const { log, subjects, clock } = options;
   let limits = options.store;
   const store = createEntryStore(clock, limits);
-  const context = withGetters<BucketContext, 'maxAgeMs'>({ maxAgeMs: () => log.maxAgeMs }, { subjects });
   const ahead = createAhead(clock, () => limits.bytesMax);
   const fences = createKeyFences();
   const collectors = createTagCollectors();
@@ -137,7 +136,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
 
   function apply(record: LogRecord): void {
     const { position } = record;
-    const event = decodeBucketRecord(context, record);
+    const event = decodeBucketRecord(options, record);
     ownInvalidations.met(record.subject, position);
     switch (event.type) {
       case 'entry.put':
@@ -227,7 +226,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
 
   const loader = createKeyLoader({
     log,
-    context,
+    subjects,
     clock,
     fences,
     ahead,

@@ -12,7 +12,7 @@ import type { LogWrite, Position } from '../events/record.ts';
 import type { BucketSubjects } from '../events/subjects.ts';
 import type { Appended, Log } from '../log/log.ts';
 import { partitionOf } from '../placement/partition.ts';
-import { readEntry } from '../replay/log-read.ts';
+import { type LogBucket, readEntry } from '../replay/log-read.ts';
 import type { PartitionView } from '../replay/partition-view.ts';
 import type { Entry } from '../store/entry-store.ts';
 import type {
@@ -43,9 +43,7 @@ import { mergePages, pageOf } from './key-page.ts';
 import { removeEntries } from './log-clean-up.ts';
 
 /** One partition as this process sees it: always its log, and a copy where it holds one. */
-export interface PartitionAccess {
-  readonly subjects: BucketSubjects;
-  readonly log: Log;
+export interface PartitionAccess extends LogBucket {
   readonly view: PartitionView | undefined;
 }
 
@@ -112,7 +110,7 @@ export function createCache(options: CacheOptions): CacheService {
 
   /** The log's leader knows every acknowledged write, so its answer meets any demand that it can meet at all. */
   async function readFromLog(access: PartitionAccess, key: string, read: ReadOptions): Promise<ReadResult> {
-    const { log, subjects } = access;
+    const { log } = access;
     const minPosition = read.minPosition ?? 0;
     const { last } = minPosition > 0 ? await log.bounds(read.signal) : { last: 0 };
     if (last < minPosition) {
@@ -124,7 +122,7 @@ export function createCache(options: CacheOptions): CacheService {
         },
       );
     }
-    const entry = await readEntry(log, { subjects, maxAgeMs: log.maxAgeMs }, key, clock.now(), read.signal);
+    const entry = await readEntry(access, key, clock.now(), read.signal);
     if (entry === undefined) return { found: undefined, position: last };
     return { found: toFound(entry.put, entry.position, entry.atMs), position: Math.max(last, entry.position) };
   }

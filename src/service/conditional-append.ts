@@ -3,18 +3,15 @@
  * of the last message of the key; that this may be a tombstone, or an entry that is no longer valid, is decided here.
  */
 import { type Clock, pause } from '../base/clock.ts';
-import { isSluiceError, SluiceError } from '../errors.ts';
+import { isSluiceError, messageOf, SluiceError } from '../errors.ts';
 import type { LogWrite, Position } from '../events/record.ts';
-import type { BucketSubjects } from '../events/subjects.ts';
-import type { Appended, Log } from '../log/log.ts';
-import { type KeyState, readKeyState } from '../replay/log-read.ts';
+import type { Appended } from '../log/log.ts';
+import { type KeyState, type LogBucket, readKeyState } from '../replay/log-read.ts';
 import type { PutOptions } from './cache-service.ts';
 
-export interface ConditionalTarget {
+export interface ConditionalTarget extends LogBucket {
   /** Of the cache, for messages. */
   readonly name: string;
-  readonly log: Log;
-  readonly subjects: BucketSubjects;
   readonly clock: Clock;
   /** Position of the newest clear that is known here. */
   readonly clearedAt: Position;
@@ -53,44 +50,35 @@ export async function appendIf(
       if (!isSluiceError(error, 'position-conflict')) throw error;
       const state = await stateOf(target, key, signal);
       // The message that was met may be a tombstone. Nothing was stored.
-      if (state === undefined && ifAbsent) throw unanswered(target, key, error);
-      const mayStill = ifAbsent ? state?.entry === undefined : state?.position === ifRevision;
-      if (state === undefined || !mayStill || attempt === attemptsMax) throw conflict(target, key, state, error);
+      if (state instanceof Error) throw ifAbsent ? unanswered(target, key, state) : conflict(target, key, state, error);
+      const mayStill = ifAbsent ? state.entry === undefined : state.position === ifRevision;
+      if (!mayStill || attempt === attemptsMax) throw conflict(target, key, state, error);
       if (state.position === expected) await pause(clock, underWayMs * 2 ** attempt, signal);
       expected = state.position;
     }
   }
 }
 
-/** undefined: the log could not be asked. */
-async function stateOf(
-  { log, subjects, clock }: ConditionalTarget,
-  key: string,
-  signal?: AbortSignal,
-): Promise<KeyState | undefined> {
+/** What the log has of the key, or why it could not be asked. */
+async function stateOf(target: ConditionalTarget, key: string, signal?: AbortSignal): Promise<KeyState | Error> {
   try {
-    return await readKeyState(log, { subjects, maxAgeMs: log.maxAgeMs }, key, clock.now(), signal);
+    return await readKeyState(target, key, target.clock.now(), signal);
   } catch (error) {
     if (isSluiceError(error, 'aborted')) throw error;
-    return undefined;
+    return error instanceof Error ? error : new Error(messageOf(error));
   }
 }
 
-const unanswered = ({ name }: ConditionalTarget, key: string, cause: SluiceError): SluiceError =>
+const unanswered = ({ name }: ConditionalTarget, key: string, cause: Error): SluiceError =>
   new SluiceError(
     'log-unavailable',
-    `${name}: the log could not be asked whether ${JSON.stringify(key.slice(0, 64))} exists; nothing was written`,
+    `${name}: the log could not be asked whether ${JSON.stringify(key.slice(0, 64))} exists, and nothing was written: ${cause.message}`,
     { cause },
   );
 
-/** The revision that stands in the way; null: the key does not exist; undefined: not known. */
-function conflict(
-  { name }: ConditionalTarget,
-  key: string,
-  state: KeyState | undefined,
-  cause?: SluiceError,
-): SluiceError {
-  const current = state === undefined ? undefined : (state.entry?.position ?? null);
+/** Tells the revision that stands in the way; null: the key does not exist; none when it is not known. */
+function conflict({ name }: ConditionalTarget, key: string, state: KeyState | Error, cause?: SluiceError): SluiceError {
+  const current = state instanceof Error ? undefined : (state.entry?.position ?? null);
   const has = current === undefined ? 'another revision' : current === null ? 'no entry' : `revision ${current}`;
   return new SluiceError('position-conflict', `${name}: ${JSON.stringify(key.slice(0, 64))} has ${has}`, {
     ...(cause === undefined ? {} : { cause }),

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
-import { type BucketContext, decodeBucketRecord } from '../events/entry.ts';
+import { decodeBucketRecord } from '../events/entry.ts';
 import type { LogRecord, Position } from '../events/record.ts';
 import { createFollower, type Follower } from '../log/follower.ts';
 import type { LogBounds } from '../log/log.ts';
@@ -34,14 +34,8 @@ export async function watchPartition(
   from: Position | undefined,
   onEvent: (event: WatchEvent) => void,
 ): Promise<PartitionWatch> {
-  const { log, subjects } = access;
+  const { log } = access;
   const { clock, random } = options;
-  const context: BucketContext = {
-    subjects,
-    get maxAgeMs() {
-      return log.maxAgeMs;
-    },
-  };
   /** What its own follower has met; a copy of this process knows more. */
   const seen = createInvalidations();
   let told = from ?? 0;
@@ -136,7 +130,7 @@ export async function watchPartition(
   }
 
   function eventOf(record: LogRecord): WatchEvent | undefined {
-    const event = decodeBucketRecord(context, record);
+    const event = decodeBucketRecord(access, record);
     const { position } = record;
     switch (event.type) {
       case 'entry.put': {

@@ -202,7 +202,6 @@ describe('streams', () => {
   async function exchange(log: Log, bucket: string, history: number, copy: ReturnType<typeof makeCopy>): Promise<void> {
     const subjects = bucketSubjects('sluice', bucket);
     const kv = await new Kvm(link.connection).open(bucket);
-    const context = { subjects, maxAgeMs: log.maxAgeMs };
     const putOf = (key: string, value: string) =>
       encodePut(subjects, key, Buffer.from(value), {
         origin: 'test',
@@ -215,7 +214,7 @@ describe('streams', () => {
     const newest = async (key: string) => {
       const record = await log.latest(`${subjects.keyPrefix}${key}`);
       assert.ok(record !== undefined, key);
-      return { position: record.position, event: decodeBucketRecord(context, record) };
+      return { position: record.position, event: decodeBucketRecord({ subjects, log }, record) };
     };
 
     const { position: first } = await log.append(putOf('ours', 'from sluice'));

@@ -163,7 +163,7 @@ export function createPartitionWorld(options: Partial<MemoryLogOptions> = {}): P
       const found: string[] = [];
       const reader = await log.open(1, {
         record(record) {
-          const event = decodeBucketRecord({ subjects, maxAgeMs: log.maxAgeMs }, record);
+          const event = decodeBucketRecord({ subjects, log }, record);
           const what = 'key' in event ? event.key : event.type === 'tag.invalidated' ? event.tag : '';
           found.push(`${record.position} ${event.type} ${what}`.trimEnd());
         },

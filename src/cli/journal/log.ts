@@ -45,7 +45,7 @@ they are shown together in the order of time. Exit code 0 at Ctrl-C. ${connectio
       const isSingle = host.partitions.length === 1;
       const sources = host.partitions.map(({ log, subjects }): Source => {
         const bucket = isSingle ? undefined : subjects.bucket;
-        const style = { context: { subjects, maxAgeMs: log.maxAgeMs }, bucket, hasValues };
+        const style = { context: { subjects, log }, bucket, hasValues };
         return { log, bucket, describe: (record) => describeEntry(style, record) };
       });
       return showLogs(call, sources, start);

@@ -37,7 +37,7 @@ async function readPartition(
   onRecord: () => void,
 ): Promise<ReadPartition> {
   const log: Log = access.log;
-  const index = createKeyIndex({ subjects: access.subjects, maxAgeMs: log.maxAgeMs });
+  const index = createKeyIndex(access);
   const sink = {
     ...index.sink,
     apply(record: Parameters<typeof index.sink.apply>[0]) {

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
-import { type BucketContext, decodeBucketRecord } from '../../events/entry.ts';
+import { decodeBucketRecord } from '../../events/entry.ts';
 import { encodeKey } from '../../events/key.ts';
 import type { LogRecord, Position } from '../../events/record.ts';
 import { createFollower } from '../../log/follower.ts';
@@ -37,12 +37,10 @@ const replayLimitMs = 600_000;
 const getsAtOnce = 16;
 const never = Number.NEGATIVE_INFINITY;
 
-const contextOf = ({ log, subjects }: PartitionAccess): BucketContext => ({ subjects, maxAgeMs: log.maxAgeMs });
-
 /** Every key of the share, by a replay up to where the log stands. */
 export async function replayKeys(access: PartitionAccess, share: KeyShare, tools: ReadTools): Promise<Reading> {
   const { clock, random, costs, signal } = tools;
-  const index = createKeyIndex(contextOf(access), {
+  const index = createKeyIndex(access, {
     checksum: entryChecksum,
     keeps: (key) => isInShare(key, share),
   });
@@ -81,7 +79,6 @@ export async function readTruth(
   { pacer, costs, signal }: ReadTools,
 ): Promise<Map<string, KeyTruth>> {
   const { log, subjects } = access;
-  const context = contextOf(access);
   const records = new Map<string, LogRecord | undefined>();
   const latest = (subject: string): Promise<LogRecord | undefined> => {
     costs.gets += 1;
@@ -104,7 +101,7 @@ export async function readTruth(
   await inParallel(keys, getsAtOnce, async (key) => {
     const record = records.get(key);
     if (record === undefined) return void truths.set(key, { held: undefined, position: 0 });
-    const event = decodeBucketRecord(context, record);
+    const event = decodeBucketRecord(access, record);
     const { position } = record;
     if (event.type !== 'entry.put' || event.key !== key) return void truths.set(key, { held: undefined, position });
     const tags = event.tags ?? [];

@@ -22,7 +22,7 @@ import { aliveCount, aliveMembersMax, endedIncarnationsMax, leftMembersMax } fro
 import { type FuzzTarget, promise, promiseCount, promiseSame, splitLines, unlessRefused } from '../target.ts';
 
 const subjects = bucketSubjects('sluice', 'demo');
-const context = { subjects, maxAgeMs: Number.POSITIVE_INFINITY };
+const context = { subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } };
 const atMs = 1_800_000_000_000;
 const names = Object.values(headerNames);
 const headerWords = [

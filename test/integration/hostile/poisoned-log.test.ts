@@ -79,7 +79,7 @@ function poisonedHeader(): Buffer | undefined {
 function publishToBucket(subject: string, data: Buffer): void {
   const header = poisonedHeader();
   const record = { position: 1, atMs: Date.now(), subject, header, data };
-  const event = decodeBucketRecord({ subjects, maxAgeMs: Number.POSITIVE_INFINITY }, record);
+  const event = decodeBucketRecord({ subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } }, record);
   if (event.type === 'cache.cleared') return;
   if (event.type === 'foreign') count('bucket-foreign');
   if (event.type === 'entry.unreadable') count('bucket-unreadable');

@@ -204,7 +204,11 @@ describe('lines of the control log', () => {
 });
 
 describe('lines of a cache', () => {
-  const style = { context: { subjects, maxAgeMs: Number.POSITIVE_INFINITY }, bucket: undefined, hasValues: true };
+  const style = {
+    context: { subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } },
+    bucket: undefined,
+    hasValues: true,
+  };
   const fields = { expiresAtMs: 9e12, tags: ['red'], contentType: 'text/plain', basis: 4, natsTtlMs: undefined };
   const put = encodePut(subjects, 'a key', Buffer.from('hi'), { ...fields, origin: 'me' });
 

@@ -11,7 +11,7 @@ import { readEntry } from '../../../src/replay/log-read.ts';
 import { createFakeClock } from '../../../src/testing/fake-clock.ts';
 
 const subjects = bucketSubjects('sluice', 'demo');
-const context = { subjects, maxAgeMs: Number.POSITIVE_INFINITY };
+const context = { subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } };
 const names = ['a', 'b', 'c', 'd'] as const;
 
 interface Step {
@@ -74,7 +74,7 @@ describe('the index of keys', () => {
         const listed = new Map([...index.entries(clock.now())].map((entry) => [entry.key, entry.revision]));
         const read = new Map<string, number>();
         for (const key of names) {
-          const entry = await readEntry(log, context, key, clock.now());
+          const entry = await readEntry({ subjects, log }, key, clock.now());
           if (entry !== undefined) read.set(key, entry.position);
         }
         assert.deepEqual([...listed].sort(), [...read].sort());

@@ -22,7 +22,7 @@ import type { LogRecord, LogWrite } from '../../../src/events/record.ts';
 import { bucketSubjects } from '../../../src/events/subjects.ts';
 
 const subjects = bucketSubjects('sluice', 'demo');
-const forever: BucketContext = { subjects, maxAgeMs: Number.POSITIVE_INFINITY };
+const forever: BucketContext = { subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } };
 const atMs = 1_700_000_000_000;
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
@@ -275,7 +275,7 @@ describe('a message of another writer', () => {
   });
 
   it('expires by the first of its own expiry and the age limit of the stream', () => {
-    const short: BucketContext = { subjects, maxAgeMs: 5_000 };
+    const short: BucketContext = { subjects, log: { maxAgeMs: 5_000 } };
     assert.deepEqual(decode(foreign(undefined), short), barePut(atMs + 5_000));
     assert.deepEqual(decode(withFields(`Sluice-Expires: ${atMs + 4_000}`), short), barePut(atMs + 4_000));
     assert.deepEqual(decode(withFields(`Sluice-Expires: ${atMs + 6_000}`), short), barePut(atMs + 5_000));
@@ -347,7 +347,10 @@ describe('a message of another writer', () => {
         fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.nat()),
         (...given) => {
           const [name, head, data, maxAgeMs] = given;
-          const event = decode({ position: 1, atMs, subject: name, header: head, data }, { subjects, maxAgeMs });
+          const event = decode(
+            { position: 1, atMs, subject: name, header: head, data },
+            { subjects, log: { maxAgeMs } },
+          );
           if (event.type === 'entry.put') assert.ok(event.expiresAtMs >= 0 && event.value === data);
         },
       ),

@@ -249,7 +249,7 @@ describe('the state of a key in the log', () => {
   it('has the position of whatever stands there, and the entry only when it is valid', async () => {
     const { stranger, subjects, clock } = world;
     const state = async (key: string): Promise<readonly [number, boolean]> => {
-      const found = await readKeyState(world.log, { subjects, maxAgeMs: Number.POSITIVE_INFINITY }, key, clock.now());
+      const found = await readKeyState({ subjects, log: world.log }, key, clock.now());
       return [found.position, found.entry !== undefined];
     };
     assert.deepEqual(await state('k'), [0, false]);
@@ -269,7 +269,7 @@ describe('the state of a key in the log', () => {
     const { stranger, subjects, clock } = world;
     await stranger.put('k', 'v', { basis: 1_000_000 });
     await stranger.clear();
-    const found = await readKeyState(world.log, { subjects, maxAgeMs: Number.POSITIVE_INFINITY }, 'k', clock.now());
+    const found = await readKeyState({ subjects, log: world.log }, 'k', clock.now());
     assert.equal(found.entry, undefined);
   });
 });

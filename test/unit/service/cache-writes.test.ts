@@ -213,7 +213,7 @@ describe('compare-and-set', () => {
     const latest = world.log.latest.bind(world.log);
     world.log.latest = () => Promise.reject(new SluiceError('log-unavailable', 'no leader'));
     const error = await refusalOf('log-unavailable', a.put('k', 'w', { ifAbsent: true }));
-    assert.match(error.message, /could not be asked whether "k" exists; nothing was written/);
+    assert.match(error.message, /could not be asked whether "k" exists, and nothing was written: no leader/);
     world.log.latest = latest;
     await a.put('k', 'w', { ifAbsent: true });
     assert.equal(await found(a, 'k'), 'w');
