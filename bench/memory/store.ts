@@ -18,7 +18,10 @@ export interface MemorySetup {
 }
 
 const frameBytes = 64 * 1_024;
-const context: BucketContext = { subjects: bucketSubjects('sluice', 'bench'), log: { maxAgeMs: Number.POSITIVE_INFINITY } };
+const context: BucketContext = {
+  subjects: bucketSubjects('sluice', 'bench'),
+  log: { maxAgeMs: Number.POSITIVE_INFINITY },
+};
 const header = encodeHeader(
   formatField(headerNames.origin, 'client-12345678') + formatField(headerNames.type, 'application/octet-stream'),
 );
