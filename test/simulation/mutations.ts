@@ -183,4 +183,12 @@ export const mutations: readonly Mutation[] = [
     to: 'head = 0;',
     seeds: 300,
   },
+  {
+    name: 'any replica is believed',
+    what: 'a replica that has stepped down is taken for the leader, and what it lacks for lost',
+    file: 'nats/leader-contact.js',
+    from: 'if (config.num_replicas > 1 && cluster !== undefined && !cluster.leader)',
+    to: 'if (false)',
+    seeds: 900,
+  },
 ];

@@ -1,6 +1,6 @@
 /**
- * The JetStream API as JSON: the calls that Sluice makes. A stream without a leader does not answer; one whose leader was
- * deposed and does not know it tells of the past.
+ * The JetStream API as JSON: the calls that Sluice makes. A stream without a leader does not answer, or tells of the past and names
+ * no leader; one whose leader was deposed and does not know it tells of the past.
  */
 import type { WireMessage } from '../world/message.ts';
 import type { ConsumerRequest, PullRequest } from './consumer.ts';
@@ -64,7 +64,7 @@ function answerStream(jetStream: JetStream, action: string, name: string, body: 
     return info(jetStream.create(config));
   }
   if (host === undefined) return streamNotFound;
-  if (isLeaderless(jetStream, host)) return 'silence';
+  if (isLeaderless(jetStream, host)) return action === 'INFO' ? infoWithoutLeader(jetStream, host) : 'silence';
   switch (action) {
     case 'INFO':
       return info(host, viewOf(jetStream, host));
@@ -89,7 +89,7 @@ function viewOf(jetStream: JetStream, { state, deposed }: StreamHost): StreamVie
   return isPast ? deposed.view : state;
 }
 
-function info({ state }: StreamHost, view: StreamView = state): object {
+function info({ state }: Pick<StreamHost, 'state'>, view: Omit<StreamView, 'newest' | 'next'> = state): object {
   const { created, first, last, size, lastAtMs } = view;
   const lastTime = lastAtMs === undefined ? {} : { last_ts: new Date(lastAtMs).toISOString() };
   return {
@@ -97,6 +97,17 @@ function info({ state }: StreamHost, view: StreamView = state): object {
     created,
     state: { messages: size, bytes: 0, first_seq: first, last_seq: last, ...lastTime },
   };
+}
+
+/** A replica that has stepped down and knows of no leader answers from what it has, which may be less than others have, and says so. */
+function infoWithoutLeader(jetStream: JetStream, { state }: StreamHost): ApiAnswer {
+  const { random } = jetStream.options;
+  if (state.config.num_replicas === 1 || random.fraction() < 0.5) return 'silence';
+  const last = Math.max(0, state.last - random.below(4));
+  const { created, first, size } = state;
+  const lastAtMs = state.at(last)?.atMs;
+  const past = { created, first: Math.min(first, last + 1), last, size: Math.min(size, last), lastAtMs };
+  return { ...info({ state }, past), cluster: { name: 'simulated', leader: '', replicas: [] } };
 }
 
 function message(view: StreamView, which: { last_by_subj: string } | { seq: number; next_by_subj: '>' }): object {
