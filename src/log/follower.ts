@@ -188,8 +188,8 @@ export function createFollower(options: FollowerOptions): Follower {
   /** What was applied before the question must still be there; what came in since may be missing from the answer. */
   function regressionOf(bounds: LogBounds, appliedThen: Position): string | undefined {
     if (known !== undefined && bounds.identity !== known.identity) return 'the log was deleted and made again';
-    // Nothing else speaks for a copy that is empty yet.
-    if (applied === 0 && bounds.first < floorTold)
+    // What was dropped for being below it stands in the log again.
+    if (bounds.first < floorTold)
       return `the log was rolled back: it begins at ${bounds.first}, and began at ${floorTold}`;
     const held = Math.min(applied, appliedThen);
     if (bounds.last < held) return `the log was rolled back: its head is ${bounds.last}, ${held} was applied`;

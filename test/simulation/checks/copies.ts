@@ -44,14 +44,18 @@ export function createCopyChecks(options: CopiesOptions): CopyChecks {
   const keysOf = Array.from({ length: setting.partitions }, (_, partition) =>
     keyNames(setting).filter((key) => partitionOf(key, setting.partitions) === partition),
   );
-  /** Heads at the last look: a copy that was not there then was begun later. */
-  const heads = new Map<string, { readonly head: number; readonly atMs: number }>();
+  /**
+   * By process and stream: heads at the last look, a copy that was not there then was begun later. While a process starts it has
+   * copies that nobody can look at, so then they are those of before.
+   */
+  const heads = new WeakMap<SimulatedProcess, ReadonlyMap<string, { readonly head: number; readonly atMs: number }>>();
+  const streams = Array.from({ length: setting.partitions }, (_, partition) => streamOf(setting, partition));
   const current = new Map<string, { readonly version: number; readonly put: Event | undefined }>();
 
-  function seenOf(view: PartitionView): Seen {
+  function seenOf(process: SimulatedProcess, view: PartitionView): Seen {
     const known = seen.get(view);
     if (known !== undefined) return known;
-    const { head = 0, atMs = 0 } = heads.get(view.log.name) ?? {};
+    const { head = 0, atMs = 0 } = heads.get(process)?.get(view.log.name) ?? {};
     const fresh: Seen = { newest: new Map(), headAtStart: head, startedMs: atMs, wasReady: false };
     seen.set(view, fresh);
     view.listen((change) => {
@@ -127,7 +131,7 @@ export function createCopyChecks(options: CopiesOptions): CopyChecks {
   }
 
   function auditView(process: SimulatedProcess, view: PartitionView): void {
-    const of = seenOf(view);
+    const of = seenOf(process, view);
     const { follower, log } = view;
     if (!follower.isReady) return;
     if (!of.wasReady) {
@@ -147,12 +151,10 @@ export function createCopyChecks(options: CopiesOptions): CopyChecks {
     sightOf,
     audit(processes) {
       for (const process of processes) {
-        if (process.status !== 'running' || process.clock.isPaused) continue;
-        for (const view of process.running?.host()?.views.values() ?? []) auditView(process, view);
-      }
-      for (let partition = 0; partition < setting.partitions; partition += 1) {
-        const stream = streamOf(setting, partition);
-        heads.set(stream, { head: options.head(stream), atMs: nowMs() });
+        if (process.status === 'starting' || process.clock.isPaused) continue;
+        if (process.status === 'running')
+          for (const view of process.running?.host()?.views.values() ?? []) auditView(process, view);
+        heads.set(process, new Map(streams.map((stream) => [stream, { head: options.head(stream), atMs: nowMs() }])));
       }
     },
   };
