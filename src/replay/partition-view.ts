@@ -259,8 +259,18 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
         emit({ type: 'rebuilt', position: first - 1, reason: gapReason });
     },
     unmetSinceMs: (provenAtMs) => Math.min(ahead.unmetSinceMs(provenAtMs), loader.doubtedSinceMs()),
-    verify: () =>
-      compareWithLog(store, clock, () => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason })),
+    verify() {
+      const onDropped = (): void => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason });
+      const comparison = compareWithLog(store, clock, onDropped);
+      return {
+        met: comparison.met,
+        end(through) {
+          // What was learned ahead and passed over since must not outlive its entry in the store.
+          ahead.pass(through, loader.doubt);
+          return comparison.end(through);
+        },
+      };
+    },
   };
 
   const follower: Follower = createFollower({
