@@ -9,6 +9,7 @@ import type { Entry, EntryStore } from '../store/entry-store.ts';
 import type { Ahead } from './ahead.ts';
 import type { KeyFences } from './key-fences.ts';
 import { isOverruled, type KeyState, type LogBucket, readKeyState } from './log-read.ts';
+import { rolledBackReason } from './lost-events.ts';
 
 export interface KeyLoaderOptions extends LogBucket {
   readonly clock: Clock;
@@ -23,6 +24,10 @@ export interface KeyLoaderOptions extends LogBucket {
   /** Takes in what stands at a position. */
   readonly learn: (key: string, put: EntryPut | undefined, position: Position, when: When) => Entry | undefined;
   readonly onFound: () => void;
+  /** The log has lost something, and has something older instead. */
+  readonly onRolledBack: (reason: string) => void;
+  /** An entry was dropped of which the log has nothing any more; no event told of it. */
+  readonly onGone: () => void;
 }
 
 /** When something in the log was stored, ms since 1970 UTC, and as of which monotonic time that is known. */
@@ -96,25 +101,28 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
   const hasNewer = (key: string, position: Position): boolean =>
     Math.max(store.peek(key)?.revision ?? 0, ahead.get(key)?.position ?? 0) > position;
 
-  /** What the log has of the key instead, if its history is another one now. */
+  /** Looks whether the log has something else of the key now, or nothing. */
   async function settleOne(key: string, position: Position): Promise<void> {
     const lifeThen = life();
     const fence = fences.create(key);
-    const askedAtMs = clock.monotonic();
     try {
       const { entry, position: found } = await ask(key);
       // What is newer in the log, the follower will deliver.
       if (life() !== lifeThen || found >= position || fence.newest > 0 || hasNewer(key, position)) return;
-      if (store.peek(key)?.isLocal) return;
-      store.remove(key, position);
-      if (entry !== undefined) options.learn(key, entry.put, found, { atMs: entry.atMs, askedAtMs });
+      const held = store.peek(key);
+      if (held?.isLocal || (held !== undefined && held.revision === found)) return;
+      // What it had replaced stands there again.
+      if (entry !== undefined) options.onRolledBack(rolledBackReason(position));
+      else if (held !== undefined && store.remove(key, position)) options.onGone();
     } finally {
       fence.end();
     }
   }
 
   async function settle(): Promise<void> {
+    const lifeThen = life();
     for (const [key, unmet] of [...doubts].slice(0, doubtsAtOnce)) {
+      if (life() !== lifeThen) return;
       if (!hasNewer(key, unmet.position)) await settleOne(key, unmet.position);
       if (doubts.get(key) === unmet) doubts.delete(key);
     }

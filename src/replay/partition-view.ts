@@ -23,8 +23,8 @@ import { createEntryStore, type Entry, type EntryStore, type StoreLimits } from 
 import { createAhead } from './ahead.ts';
 import { createKeyFences } from './key-fences.ts';
 import { createKeyLoader, type When } from './key-loader.ts';
+import { gapReason, goneReason, isSuspectGap, rolledBackReason } from './lost-events.ts';
 import { createOwnInvalidations } from './own-invalidations.ts';
-import { gapReason, goneReason, isSuspectGap } from './suspect-gap.ts';
 import { createTagCollectors, type TagCollector } from './tag-collectors.ts';
 import { tellAll } from './tell-all.ts';
 
@@ -128,6 +128,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   let sweeper: Timer | undefined;
 
   const emit = (change: Change): void => tellAll(listeners, (listener) => listener(change));
+
+  const tellGone = (): void => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason });
 
   function skip(counter: 'foreign' | 'unreadable', record: LogRecord, reason: string): void {
     counters[counter] += 1;
@@ -239,6 +241,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     onFound: () => {
       counters.logLoads += 1;
     },
+    onRolledBack: (reason) => follower.rebuild(reason),
+    onGone: tellGone,
   });
 
   const sink: FollowerSink = {
@@ -260,8 +264,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     },
     unmetSinceMs: (provenAtMs) => Math.min(ahead.unmetSinceMs(provenAtMs), loader.doubtedSinceMs()),
     verify() {
-      const onDropped = (): void => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason });
-      const comparison = compareWithLog(store, clock, onDropped);
+      const comparison = compareWithLog(store, clock, tellGone);
       return {
         met: comparison.met,
         end(through) {
@@ -287,7 +290,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     const oldest = ahead.oldest();
     // The copy is proven to hold all that was in the log after it had acknowledged this, and yet it is not there.
     if (oldest !== undefined && follower.provenAtMs > oldest.learnedAtMs) {
-      follower.rebuild(`the log was rolled back: position ${oldest.position} is no longer in it`);
+      follower.rebuild(rolledBackReason(oldest.position));
       return;
     }
     ownInvalidations.settle(follower.applied, (reason) => isStopped || follower.rebuild(reason));

@@ -1,4 +1,4 @@
-/** A hole at the front of a log, as somebody finds it who was cut off. */
+/** What a log has lost without an event that tells of it, as somebody finds it who was cut off, and how that is told. */
 import type { Position } from '../events/record.ts';
 
 /** Below it, messages missing at the front of the log are just being replaced while they are on their way here. */
@@ -12,3 +12,5 @@ export const isSuspectGap = (applied: Position, first: Position, lagMs: number):
   applied > 0 && first > applied + 1 && lagMs > gapLagMs;
 export const gapReason = 'the log has dropped events that were not seen yet';
 export const goneReason = 'the log had removed entries without an event';
+export const rolledBackReason = (position: Position): string =>
+  `the log was rolled back: position ${position} is no longer in it`;
