@@ -249,10 +249,14 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
       checkOpen();
       const { found, position } = await host.cache.get(key, { consistency: 'latest', ...wait });
       const entry = viewOf(key).peek(key);
-      // What memory has may be newer than the answer; or older, while the copy lacks something.
-      if (entry !== undefined && entry.revision >= (found?.revision ?? position + 1)) return toValue(entry);
-      // Memory has no room for it.
-      return found === undefined ? undefined : toValue(await viewOf(key).load(key));
+      if (found === undefined) {
+        // What memory has may be newer than the answer. Position 0: the log was asked for the key alone, and where it stood is not known.
+        const isNewer = position > 0 && entry !== undefined && entry.revision > position;
+        return isNewer ? toValue(entry) : undefined;
+      }
+      if (entry !== undefined && entry.revision >= found.revision) return toValue(entry);
+      // Memory has no room for it, or lacks something.
+      return toValue(await viewOf(key).loadNow(key));
     },
     async ready(wait = {}) {
       checkOpen();

@@ -74,6 +74,8 @@ export interface PartitionView extends Lifecycle {
   readonly isComplete: boolean;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
   load(key: string): Promise<Entry | undefined>;
+  /** The same, with a question that is asked after this call. */
+  loadNow(key: string): Promise<Entry | undefined>;
   /** An acknowledged write of this process, sent at or after `sentAtMs` (monotonic; default: now). */
   wrote(event: BucketEvent, position: Position, sentAtMs?: number): void;
   /** Gathers the entries that invalidations of the tag remove here, until it is ended. */
@@ -311,6 +313,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     read: (key) => store.read(key) ?? heldAhead(key),
     peek,
     load: (key) => loads.run(key, () => loader.load(key)),
+    loadNow: (key) => loads.runAfresh(key, () => loader.load(key)),
     wrote(event, position, sentAtMs = clock.monotonic()) {
       // If the follower was faster, what it has applied stands.
       if (isStopped || position <= follower.applied) return;

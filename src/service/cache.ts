@@ -91,7 +91,7 @@ export function createCache(options: CacheOptions): CacheService {
   async function readLocal(view: PartitionView, key: string, mustAsk: boolean): Promise<ReadResult> {
     // The log's leader, asked now, knows all that the follower has seen.
     const position = mustAsk ? view.follower.applied : view.follower.wholeAt;
-    let entry = mustAsk ? await view.load(key) : view.read(key);
+    let entry = mustAsk ? await view.loadNow(key) : view.read(key);
     if (!mustAsk && entry === undefined && options.onMiss === 'log' && !view.isComplete) entry = await view.load(key);
     return { found: entry, position: Math.max(position, entry?.revision ?? 0) };
   }

@@ -297,6 +297,36 @@ describe('waiting', () => {
     assert.equal((await cache.latest('k'))?.length, 5_000);
   });
 
+  it('for the latest does not take an own write for newer than a clear that the log has, while the copy begins anew', async () => {
+    const { cache, process } = await openIn<number>(world, 'a');
+    await world.stranger.put('other', '1');
+    await world.clock.settle();
+    process.log.hold();
+    process.view.follower.rebuild('a test');
+    await cache.put('k', 1);
+    await world.stranger.clear();
+    assert.deepEqual([cache.isReady, cache.get('k')], [false, 1]);
+    assert.equal(await cache.latest('k'), undefined);
+    process.log.release();
+    await world.clock.advance(2_000);
+    assert.deepEqual([cache.isReady, cache.get('k')], [true, undefined]);
+  });
+
+  it('for the latest asks anew, whoever asked before', async () => {
+    const { process } = await openIn<string>(world, 'a', text(), { store: { entriesMax: 10, bytesMax: 2_000 } });
+    await world.stranger.put('k', 'x'.repeat(4_000));
+    await world.clock.settle();
+    process.log.holdAnswers();
+    const earlier = process.view.load('k');
+    await world.clock.settle();
+    process.log.hold();
+    await world.stranger.put('k', 'y'.repeat(5_000));
+    const latest = process.view.loadNow('k');
+    process.log.releaseAnswers();
+    assert.equal((await earlier)?.value.length, 4_000);
+    assert.equal((await latest)?.value.length, 5_000);
+  });
+
   it('to be ready takes as long as the replay', async () => {
     for (let index = 0; index < 10; index += 1) await world.stranger.put(`k${index}`, '1');
     const { cache, process } = await openIn<number>(world, 'a', json(), { isAwaited: false });
