@@ -85,15 +85,17 @@ export async function storeLoaded(target: FencedStore, loaded: LoadedValue): Pro
 
 /**
  * The message of a value that an invalidation between its basis and its own position made void would stay in the log for
- * other KV clients to read, and for new copies once the log has dropped the invalidation. True when it is known to be void now.
+ * other KV clients to read, and for new copies once the log has dropped the invalidation. The log compares the key's own newest
+ * message, and that, too, it may have dropped. True when the value is known to be void now.
  */
 function removeIfVoid(
   { view, deleteRevision, onProblem }: FencedStore,
-  { key, tags }: LoadedValue,
+  { key, tags, fence }: LoadedValue,
   basis: Position,
   position: Position,
 ): boolean {
-  const isVoid = (): boolean => view.store.isInvalidated(basis, tags);
+  const isOvertaken = fence.isBrokenBelow(position);
+  const isVoid = (): boolean => isOvertaken || view.store.isInvalidated(basis, tags);
   const remove = (): Promise<void> =>
     removeEntries(view, [{ key, revision: position, isLocal: false }], deleteRevision);
   if (isVoid()) {

@@ -56,6 +56,8 @@ export interface LoadFence {
   readonly basis: Position;
   /** True when the key was written or deleted since, or the copy was rebuilt. */
   readonly isBroken: boolean;
+  /** True when that was below a position, at which the result was stored. */
+  isBrokenBelow(position: Position): boolean;
   end(): void;
 }
 
@@ -125,11 +127,18 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   };
   /** Counts rebuilds and the end: what was asked of the log in an earlier life tells nothing about this one. */
   let life = 1;
+  /** Where the log stood when listeners were last told to look again. */
+  let lookedAgainAt: Position = 0;
   let isStopped = false;
   let firstProblem: string | undefined;
   let sweeper: Timer | undefined;
 
-  const emit = (change: Change): void => tellAll(listeners, (listener) => listener(change));
+  function emit(change: Change): void {
+    // What was on its way when the log dropped it is no news for those who were told to look again.
+    if (change.type !== 'rebuilt' && change.position <= lookedAgainAt) return;
+    if (change.type === 'rebuilt') lookedAgainAt = change.position;
+    tellAll(listeners, (listener) => listener(change));
+  }
 
   const tellGone = (): void => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason });
 
@@ -327,14 +336,15 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     },
     collectInvalid: collectors.create,
     fence(key) {
-      const fence = fences.create(key);
-      const lifeThen = life;
       const basis = Math.max(follower.applied, ahead.get(key)?.position ?? 0);
+      const fence = fences.create(key, basis);
+      const lifeThen = life;
       return {
         basis,
         get isBroken() {
           return fence.newest > basis || life !== lifeThen;
         },
+        isBrokenBelow: (position) => fence.oldest < position,
         end: fence.end,
       };
     },

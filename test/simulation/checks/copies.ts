@@ -96,7 +96,7 @@ export function createCopyChecks(options: CopiesOptions): CopyChecks {
       notBeforeMs,
       historyOfMs: notBeforeMs,
       wallMs: clock.now(),
-      wallMaxMs: clock.now(),
+      wallMaxMs: clock.latest,
     };
   }
 

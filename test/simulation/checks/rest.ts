@@ -52,6 +52,8 @@ export function findStanding(
   // What ended it is no longer in the log: a copy that was made later cannot know.
   if (ending.length > 0 && ending.every((event) => event.gone !== undefined)) return undefined;
   const isStanding = newest?.kind === 'put' && ending.length === 0 && newest.expiresAtMs > clock.now();
+  // By a clock that was set back since, it had expired; who met it then has let it go.
+  if (isStanding && newest.expiresAtMs <= clock.latest) return undefined;
   const held = view.peek(key);
   if (held?.isLocal || Math.abs((newest?.expiresAtMs ?? 0) - clock.now()) < 5) return undefined;
   const value = held === undefined ? undefined : Buffer.from(held.value).toString('utf8');

@@ -75,7 +75,8 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
   const touching = truth.history.touching(sight.stream, sight.key);
   if (isHistoryKnown && isIn(put, sight.atMs)) {
     const end = touching.find(
-      (event) => isIn(event, sight.atMs) && event.position <= sight.position && ends(event, put),
+      (event) =>
+        isIn(event, sight.atMs) && event.position <= sight.position && ends(event, put) && !isForgotten(event, put),
     );
     if (end !== undefined) return `is ended by ${nameOf(end)}, within position ${sight.position}`;
   }
@@ -85,12 +86,19 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
     : `was not true any more ${sight.atMs - sight.notBeforeMs} ms ago, as old as the answer may be`;
 }
 
+/** An invalidation between a value's basis and the value that the log has dropped: a copy that comes later cannot know of it. */
+const isForgotten = (event: Event, put: Event): boolean => event.gone !== undefined && event.position < put.position;
+
 const nameOf = ({ kind, position }: Event): string => `the ${kind} at ${position}`;
 
 function overrulingLoad({ history }: Truth, sight: Sight, { calledAtMs }: LoadedValue): Event | undefined {
   const stored = history.putsOf(sight.value ?? '').findLast((event) => event.stream === sight.stream);
   const tags = stored?.tags ?? [];
-  return history.touching(sight.stream, sight.key).find((event) => {
+  const touching = history.touching(sight.stream, sight.key);
+  const before = touching.findLast((event) => event.key === sight.key && event.position < (stored?.position ?? 0));
+  return touching.find((event) => {
+    // What the log has dropped, nothing can be compared with, nor with what that had replaced.
+    if (event.key !== undefined && before?.gone !== undefined) return false;
     if (!isIn(event, sight.atMs) || event.atMs <= calledAtMs || event.position > sight.position) return false;
     // What the log has dropped, it cannot tell to anybody any more.
     if (event.value === sight.value || event.gone !== undefined) return false;

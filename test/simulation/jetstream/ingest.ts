@@ -83,6 +83,7 @@ export function createIngest(options: IngestOptions): (message: WireMessage) => 
   function propose(message: WireMessage, id: string | undefined): void {
     if (id !== undefined && underWay.has(id))
       return answer(message, refusal(500, 10158, 'duplicate message id is in process'));
+    const { life } = stream;
     const marks = [message.subject, ...(id === undefined ? [] : [id])];
     for (const mark of marks) underWay.set(mark, (underWay.get(mark) ?? 0) + 1);
     // In the order in which they came.
@@ -93,6 +94,7 @@ export function createIngest(options: IngestOptions): (message: WireMessage) => 
         if (others === 0) underWay.delete(mark);
         else underWay.set(mark, others);
       }
+      if (stream.life !== life) return;
       // A leader that was deposed meanwhile: the write survives or not, and nobody is told.
       const isDeposed = isLeaderless();
       if (isDeposed && random.fraction() < 0.5) return;

@@ -41,6 +41,8 @@ export interface StreamState {
   readonly first: number;
   readonly last: number;
   readonly size: number;
+  /** Grows when a history ends: what was under way belongs to the one before. */
+  readonly life: number;
   /** Of the message at `last`, while it is there. */
   readonly lastAtMs: number | undefined;
   store(message: Omit<Stored, 'position'>): Stored;
@@ -67,6 +69,7 @@ export function createStreamState(config: StreamConfig, created: string, witness
   let replaced: { readonly message: Stored; readonly by: number }[] = [];
   let last = 0;
   let lowest = 1;
+  let life = 1;
 
   function first(): number {
     while (lowest <= last && !messages.has(lowest)) lowest += 1;
@@ -100,6 +103,9 @@ export function createStreamState(config: StreamConfig, created: string, witness
     },
     get size() {
       return messages.size;
+    },
+    get life() {
+      return life;
     },
     get lastAtMs() {
       return messages.get(last)?.atMs;
@@ -155,6 +161,7 @@ export function createStreamState(config: StreamConfig, created: string, witness
       replaced = [];
       last = 0;
       lowest = 1;
+      life += 1;
       state.created = nextCreated;
       witness.reset(name, 0, 'recreated');
     },
@@ -169,6 +176,7 @@ export function createStreamState(config: StreamConfig, created: string, witness
         bySubject.set(message.subject, [message.position]);
       }
       lowest = 1;
+      life += 1;
       witness.reset(name, newLast, 'rolled-back');
     },
     messages: () => messages.values(),

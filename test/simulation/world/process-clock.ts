@@ -13,6 +13,8 @@ export interface ProcessClock extends Clock {
   pause(): void;
   resume(): void;
   kill(): void;
+  /** The latest wall-clock time that was ever shown: what expired then is gone, though the clock may have been set back since. */
+  readonly latest: number;
   /** Moves the wall clock alone. */
   jump(durationMs: number): void;
 }
@@ -22,6 +24,7 @@ export const epochMs = Date.UTC(2030, 0, 1);
 
 export function createProcessClock(time: VirtualTime, wallOffsetMs: number, monotonicStartMs: number): ProcessClock {
   let offsetMs = epochMs + wallOffsetMs;
+  let latest = 0;
   let isAlive = true;
   let isPaused = false;
   const waiting: (() => void)[] = [];
@@ -76,7 +79,11 @@ export function createProcessClock(time: VirtualTime, wallOffsetMs: number, mono
       isAlive = false;
       waiting.length = 0;
     },
+    get latest() {
+      return Math.max(latest, offsetMs + time.nowMs);
+    },
     jump(durationMs) {
+      latest = Math.max(latest, offsetMs + time.nowMs);
       offsetMs += durationMs;
     },
   };
