@@ -96,7 +96,8 @@ export function createHistory(nowMs: () => number, onEvent: (line: string) => vo
       key: isKey ? parts.slice(2).join('.') : undefined,
       tag: isBucket && parts[3] === 'tag' ? parts[4] : undefined,
       value: isKey && !isDelete ? Buffer.from(data).toString('utf8') : undefined,
-      basis: Number(fields.get('Sluice-Basis') ?? position),
+      // One above the message is of another history, and says nothing about this one.
+      basis: Math.min(position, Number(fields.get('Sluice-Basis') ?? position)),
       tags: fields.get('Sluice-Tags')?.split(',') ?? [],
       expiresAtMs: Number(fields.get('Sluice-Expires') ?? Number.POSITIVE_INFINITY),
       origin: fields.get('Sluice-Origin'),
