@@ -146,4 +146,12 @@ export function ends(event: Event, put: Event): boolean {
   return event.tag !== undefined && put.tags.includes(event.tag) && event.position > put.basis;
 }
 
+/**
+ * A copy remembers no tag of an invalidation that the log has dropped, only where it stood: it takes every value with tags that was
+ * loaded before for void, and the value is loaded again.
+ */
+export const mayCountAsVoid = (put: Event, touching: readonly Event[]): boolean =>
+  put.tags.length > 0 &&
+  touching.some(({ kind, gone, position }) => kind === 'tag' && gone !== undefined && position > put.basis);
+
 export const isIn = (event: Event, atMs: number): boolean => event.atMs <= atMs && event.voidAtMs > atMs;

@@ -3,7 +3,7 @@ import type { PartitionView } from '../../../src/replay/partition-view.ts';
 import { controlStream } from '../setting.ts';
 import type { SimulatedProcess } from '../world/processes.ts';
 import type { World } from '../world.ts';
-import { ends, isIn } from './history.ts';
+import { ends, isIn, mayCountAsVoid } from './history.ts';
 
 /** A copy that listens to a log in which nothing happens knows that it is this young. */
 const lagMaxMs = 2_500;
@@ -63,7 +63,7 @@ export function findStanding(
     if (held === undefined || put?.gone === 'expired') return undefined;
     return `has ${value} at ${held.revision}, the log has ${newest === undefined ? 'nothing' : `a ${newest.kind} at ${newest.position}`}`;
   }
-  if (held === undefined && view.store.hasEvicted) return undefined;
+  if (held === undefined && (view.store.hasEvicted || mayCountAsVoid(newest, events))) return undefined;
   if (value === newest.value && held?.revision === newest.position) return undefined;
   return `has ${value} at ${held?.revision}, the log has ${newest.value} at ${newest.position}`;
 }

@@ -9,7 +9,7 @@
  *   - the process has not seen anything newer of that key before (monotonic reads, own writes);
  *   - if it was loaded from a source, nothing that the log stored after the load began ends it.
  */
-import { type Event, ends, type History, isIn } from './history.ts';
+import { type Event, ends, type History, isIn, mayCountAsVoid } from './history.ts';
 
 /** A look at one key. */
 export interface Sight {
@@ -130,6 +130,7 @@ function findLoss({ history }: Truth, { stream, key, atMs, position, wallMaxMs }
   const touching = history.touching(stream, key).filter((event) => isIn(event, atMs));
   const due = touching.findLast((event) => event.key === key && event.position <= position);
   if (due === undefined || due.kind !== 'put' || due.gone !== undefined) return undefined;
+  if (mayCountAsVoid(due, touching)) return undefined;
   if (due.expiresAtMs <= wallMaxMs + clockGrainMs || touching.some((event) => ends(event, due))) return undefined;
   return `is missing: the put at ${due.position} stands, and ${position} was reached`;
 }
