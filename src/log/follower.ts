@@ -100,6 +100,8 @@ export function createFollower(options: FollowerOptions): Follower {
   let acknowledged = 0;
   let known: KnownBounds | undefined;
   let floorTold = 0;
+  /** What was missing may have been dropped together with what would have replaced it: then the log's floor alone tells. */
+  let isFloorDue = false;
   let pending = 0;
   let isReady = false;
   let target = Number.POSITIVE_INFINITY;
@@ -203,6 +205,11 @@ export function createFollower(options: FollowerOptions): Follower {
     waits.advance(applied, isReady);
   }
 
+  function look(): void {
+    isFloorDue = false;
+    probe.run().catch(ignore);
+  }
+
   const lagEvents = (): number => (pending > 0 ? pending : Math.max(0, (known?.last ?? 0) - applied));
 
   /** Everything up to here was delivered, or is no longer in the log. */
@@ -235,6 +242,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (record.position > applied + 1) {
       wholeness.miss(applied, clock.monotonic());
       skip(record.position - 1);
+      isFloorDue = true;
     }
     try {
       sink.apply(record);
@@ -256,7 +264,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (through > applied) {
       wholeness.miss(applied, clock.monotonic());
       pass(through);
-      probe.run().catch(ignore);
+      look();
     }
     wholeness.prove(provenAtMs);
     history.prove(provenAtMs);
@@ -265,8 +273,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   function onTick(): void {
     const now = clock.monotonic();
-    if (freshness.lagMs() > limits.silenceMs && now - (known?.askedAtMs ?? 0) > limits.silenceMs)
-      probe.run().catch(ignore);
+    const isUnproven = freshness.lagMs() > limits.silenceMs && now - (known?.askedAtMs ?? 0) > limits.silenceMs;
+    if (isUnproven || isFloorDue) look();
     if (known === undefined || known.last <= applied) stuck = undefined;
     else if (stuck?.at !== applied) stuck = { at: applied, sinceMs: now };
     // The reader lives, yet does not deliver what the leader has: its replica may be cut off from the others.
@@ -347,7 +355,7 @@ export function createFollower(options: FollowerOptions): Follower {
         replayStartedMs = clock.monotonic();
         running = run();
         floorTimer = every(clock, limits.floorCheckMs * (0.75 + random.fraction() / 2), () => {
-          if (endReader !== undefined) probe.run().catch(ignore);
+          if (endReader !== undefined) look();
         });
       }
       return Promise.resolve();

@@ -93,7 +93,7 @@ export const mutations: readonly Mutation[] = [
     file: 'nats/reading/reader.js',
     from: 'return isReplicated ? Number.NEGATIVE_INFINITY : sentAtMs',
     to: 'return sentAtMs',
-    seeds: 300,
+    seeds: 900,
   },
   {
     name: 'basis ignored',

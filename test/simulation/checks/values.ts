@@ -75,8 +75,7 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
   const touching = truth.history.touching(sight.stream, sight.key);
   if (isHistoryKnown && isIn(put, sight.atMs)) {
     const end = touching.find(
-      (event) =>
-        isIn(event, sight.atMs) && event.position <= sight.position && ends(event, put) && !isForgotten(event, put),
+      (event) => isIn(event, sight.atMs) && event.position <= sight.position && ends(event, put) && !isForgotten(event),
     );
     if (end !== undefined) return `is ended by ${nameOf(end)}, within position ${sight.position}`;
   }
@@ -86,8 +85,11 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
     : `was not true any more ${sight.atMs - sight.notBeforeMs} ms ago, as old as the answer may be`;
 }
 
-/** An invalidation between a value's basis and the value that the log has dropped: a copy that comes later cannot know of it. */
-const isForgotten = (event: Event, put: Event): boolean => event.gone !== undefined && event.position < put.position;
+/**
+ * The log has dropped it, so who had not met it before never will. That something was dropped the copy learns from the log's floor, and
+ * says meanwhile how old it may be.
+ */
+const isForgotten = (event: Event): boolean => event.gone !== undefined;
 
 const nameOf = ({ kind, position }: Event): string => `the ${kind} at ${position}`;
 
