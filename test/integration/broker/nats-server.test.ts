@@ -323,7 +323,7 @@ describe('a test server', () => {
       await server.pause();
       assert.equal(await requestJetStream(server.port, 'INFO', undefined, 200), undefined);
       server.resume();
-      assert.ok(await requestJetStream(server.port, 'INFO'));
+      await waitUntil('an answer', () => requestJetStream(server.port, 'INFO'));
     } finally {
       await server.stop();
     }
