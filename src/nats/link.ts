@@ -55,6 +55,9 @@ export interface Link {
   readonly isConnected: boolean;
   /** Of the server that is or was connected. */
   readonly serverVersion: string;
+  /** Its name in the cluster, and the id of its present life: a server that was started anew has another one. */
+  readonly serverName: string;
+  readonly serverId: string;
   readonly payloadBytesMax: number;
   readonly reconnects: number;
   listen(events: LinkEvents): () => void;
@@ -141,6 +144,8 @@ export async function createLink(options: LinkOptions): Promise<Link> {
   const getters = {
     isConnected: () => isConnected,
     serverVersion: () => serverInfo()?.version ?? '0.0.0',
+    serverName: () => serverInfo()?.server_name ?? '',
+    serverId: () => serverInfo()?.server_id ?? '',
     payloadBytesMax: () => serverInfo()?.max_payload ?? 1024 * 1024,
     reconnects: () => reconnects,
   };

@@ -28,6 +28,7 @@ import { createConsumerCleanup } from './reading/consumer-cleanup.ts';
 import { defaultReaderLimits, openReader, type ReaderLimits } from './reading/reader.ts';
 import { errCodes, JetStreamError, latestMessage, purgeStream, type StreamInfo, streamInfo } from './stream-api.ts';
 import type { PublishTarget } from './writing/pending-write.ts';
+import { surveyLog } from './writing/survey.ts';
 
 export interface NatsLogOptions {
   readonly link: Link;
@@ -100,6 +101,14 @@ export function createNatsLog(options: NatsLogOptions): Log {
       return (config.duplicate_window ?? 0) / 1e6 || 120_000;
     },
     findStored,
+    head: options.info.state.last_seq,
+    get forgetsIds() {
+      return (config.max_msgs_per_subject ?? 0) > 0;
+    },
+    get isReplicated() {
+      return isReplicated();
+    },
+    survey: (above) => surveyLog(log, clock, above),
   };
 
   /** Errors of the API in our own words: what is true for now, and what will not change by itself. */

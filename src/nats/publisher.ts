@@ -7,7 +7,7 @@
  * of one subject that are under way together may be stored in either order: await the first to be sure.
  */
 import type { Msg } from '@nats-io/nats-core';
-import { type Clock, every, type Timer } from '../base/clock.ts';
+import { type Clock, every, pause, type Timer } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { abortedBy } from '../base/waiters.ts';
 import { withGetters } from '../base/with-getters.ts';
@@ -20,17 +20,20 @@ import { rawNumber } from './wire/raw-message.ts';
 import { commandBytesMax, createCommandFrame } from './wire/ready-command.ts';
 import { type PublishAnswer, readPublishAnswer } from './writing/answer.ts';
 import {
+  clearRisk,
   conflictOf,
   endOf,
   findOutcome,
   gaveUp,
   markRisk,
   mayBeStored,
+  outcomeBySurvey,
   PendingWrite,
   type PublishTarget,
   partsOf,
   unknownOutcome,
 } from './writing/pending-write.ts';
+import type { Survey } from './writing/survey.ts';
 import { createWriteWindow, type WindowLimits } from './writing/window.ts';
 
 /** `waitingMax`, `bytesWaitingMax`: of writes that wait for a place in the window; above it a write is refused at once. */
@@ -94,6 +97,9 @@ export function createPublisher(
   let heardAtMs = Number.NEGATIVE_INFINITY;
   let isPinging = false;
   let isClosed = false;
+  /** The servers that were connected, by name: a server that was started anew has another id. */
+  const serverIds = new Map([[link.serverName, link.serverId]]);
+  let { serverId } = link;
 
   const subscription = link.connection.subscribe(`${replyPrefix}*`, {
     callback(error, message) {
@@ -117,6 +123,7 @@ export function createPublisher(
     },
     found() {
       window.unblockAll();
+      lookForForgotten();
       window.drain();
     },
     refused(subject) {
@@ -177,6 +184,7 @@ export function createPublisher(
     }
     window.unblock(pending.lane);
     if (answer.kind === 'stored') {
+      if (!answer.isDuplicate) pending.lane.head = answer.position;
       settle(pending, { position: answer.position, isDuplicate: answer.isDuplicate });
     } else if (mayBeStored(pending) || (answer.kind === 'conflict' && pending.isNamed)) {
       // An earlier attempt, or an earlier call with this id, may have been stored, and then it is this very write that
@@ -190,6 +198,58 @@ export function createPublisher(
       settle(pending, conflictOf(pending, answer.reason));
     } else {
       settle(pending, new SluiceError(answer.code, `${pending.subject}: ${answer.reason}`));
+    }
+  }
+
+  /**
+   * What was sent to a server that has been started anew may be stored under an id that nobody knows any more. A stream on one server
+   * may have been on the one that is gone; of others the servers that were not restarted remember.
+   */
+  function lookForForgotten(): void {
+    const before = serverIds.get(link.serverName);
+    const isOther = link.serverId !== serverId;
+    const isRestarted = before !== undefined && before !== link.serverId;
+    serverIds.set(link.serverName, link.serverId);
+    serverId = link.serverId;
+    const doubtful = window.checkAll(
+      (pending) =>
+        mayBeStored(pending) && pending.target.forgetsIds && (pending.target.isReplicated ? isRestarted : isOther),
+    );
+    const byLane = new Map<string, PendingWrite[]>();
+    for (const pending of doubtful) {
+      const ofLane = byLane.get(pending.lane.name) ?? [];
+      byLane.set(pending.lane.name, ofLane);
+      ofLane.push(pending);
+    }
+    for (const ofLane of byLane.values()) void settleDoubtful(ofLane);
+  }
+
+  /** Looks for writes of one stream until it is known of each whether it was stored, must be sent again, or cannot be told. */
+  async function settleDoubtful(doubtful: readonly PendingWrite[]): Promise<void> {
+    for (;;) {
+      const open = doubtful.filter(({ place }) => place === 'checking');
+      const [first] = open;
+      if (first === undefined) return;
+      try {
+        const survey = await first.target.survey(Math.min(...open.map(({ above }) => above)));
+        for (const pending of open) if (pending.place === 'checking') settleBySurvey(pending, survey);
+      } catch (error) {
+        for (const pending of open) pending.reason = messageOf(error);
+        await pause(clock, limits.retryMs);
+        const now = clock.monotonic();
+        for (const pending of open) if (now >= endOf(pending)) settle(pending, gaveUp(pending, now, ''));
+      }
+      window.drain();
+    }
+  }
+
+  function settleBySurvey(pending: PendingWrite, survey: Survey): void {
+    const outcome = outcomeBySurvey(pending, survey);
+    if (outcome !== undefined) {
+      settle(pending, outcome);
+    } else {
+      clearRisk(pending);
+      window.putBack(pending, 'the server was started anew');
     }
   }
 
@@ -253,7 +313,7 @@ export function createPublisher(
       expected,
       isNamed: options.id !== undefined,
       target,
-      lane: window.laneOf(target.stream),
+      lane: window.laneOf(target.stream, target.head),
       startedAtMs: clock.monotonic(),
       deadlineMs: options.deadlineMs ?? limits.deadlineMs,
       resolve: settle.resolve,

@@ -75,8 +75,11 @@ export function createShownValues(clock: Clock, time: CoarseTime): ShownValues {
   return {
     values,
     show(entry, value) {
-      if (entry.revision < hiddenBelow || entry.expiresCoarse <= time.now() + marginCoarse) return;
-      if (entry.expiresCoarse !== neverCoarse) watchExpiry();
+      if (entry.revision < hiddenBelow) return;
+      if (entry.expiresCoarse !== neverCoarse) {
+        if (entry.expiresCoarse <= time.now() + marginCoarse) return;
+        watchExpiry();
+      }
       values.set(entry.key, value);
       const sharing = byExpiry.get(entry.expiresCoarse);
       if (sharing === undefined) byExpiry.set(entry.expiresCoarse, new Set([entry]));

@@ -69,11 +69,12 @@ export function applyVice(world: World, partition: number, vice: Vice): void {
   }
 }
 
-/** The only server of a cluster ends and comes back: connections and consumers are gone, what was stored is not. */
+/** The only server of a cluster ends and comes back: connections, consumers and some ids are gone, what was stored is not. */
 export function restartServer({ network, jetStream, time }: World, forMs: number): void {
   for (const host of jetStream.streams.values()) {
     host.faults.leaderlessUntilMs = Math.max(host.faults.leaderlessUntilMs, time.nowMs + forMs);
     for (const name of [...host.consumers.keys()]) host.removeConsumer(name, undefined);
+    host.state.restart();
   }
   network.setServerDown(true);
   time.after(forMs, () => network.setServerDown(false));

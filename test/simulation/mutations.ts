@@ -72,6 +72,14 @@ export const mutations: readonly Mutation[] = [
     seeds: 50,
   },
   {
+    name: 'ids trusted after a restart',
+    what: 'a server that was started anew is taken to know the ids of what it no longer has, so a write is stored twice',
+    file: 'nats/publisher.js',
+    from: 'const doubtful = window.checkAll(',
+    to: 'const doubtful = [].filter(',
+    seeds: 600,
+  },
+  {
     name: 'ready too early',
     what: 'a copy says that it is ready before it has the head that was read at its start',
     file: 'log/follower.js',

@@ -19,7 +19,7 @@ import { messageOf } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
 import type { Log } from '../log.ts';
 import type { Age, Freshness } from './freshness.ts';
-import { openWatchedReader } from './watched-reader.ts';
+import { readThrough } from './read-through.ts';
 
 /** What a copy holds, compared with the positions at which the log still has messages. */
 export interface Verification {
@@ -106,7 +106,8 @@ export function createDoubt(options: DoubtOptions): Doubt {
     const raisedThen = raised;
     const through = options.applied();
     const verification = verify?.();
-    await readThrough(options, through, (position) => verification?.met(position), signal);
+    const reading = { log, clock, silenceMs: limits.silenceMs, from: 1, through, signal };
+    await readThrough(reading, ({ position }) => verification?.met(position));
     // What replaced a message while it was looked for must have arrived, or its key would be missing for a moment.
     await options.latest();
     if (signal.aborted) return;
@@ -167,36 +168,4 @@ export function createDoubt(options: DoubtOptions): Doubt {
       return working;
     },
   });
-}
-
-/** Tells the positions of all messages of the log, in order, until it has passed `through`. Rejects when that is not to be had. */
-async function readThrough(
-  { log, clock, limits: { silenceMs } }: DoubtOptions,
-  through: Position,
-  met: (position: Position) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  let hasPassed = false;
-  const reader = openWatchedReader({
-    ...{ log, clock, silenceMs, from: 1, withoutData: true },
-    record({ position }) {
-      if (position <= through) met(position);
-      if (position >= through) pass();
-    },
-    idle(_, passed) {
-      if (passed >= through) pass();
-    },
-  });
-  function pass(): void {
-    hasPassed = true;
-    reader.end('read');
-  }
-  const onAbort = (): void => reader.end('given up');
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    const reason = await reader.ended;
-    if (!hasPassed) throw new Error(reason);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

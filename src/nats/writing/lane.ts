@@ -6,6 +6,7 @@
  * see whether the stream has come back; the others are not sent again and again for nothing.
  */
 import { createQueue, type Queue } from '../../base/queue.ts';
+import type { Position } from '../../events/record.ts';
 
 export interface LaneItem {
   /** Order of admission. */
@@ -14,6 +15,8 @@ export interface LaneItem {
 
 export interface Lane<Item extends LaneItem> {
   readonly name: string;
+  /** Where the stream stored the last write that it acknowledged: what is sent from now on will stand above it. */
+  head: Position;
   /** The stream refused the last write; undefined: it takes them. */
   blockedUntilMs: number | undefined;
   /** Is on its way to see whether a blocked stream is back. */
@@ -28,7 +31,11 @@ export interface Lane<Item extends LaneItem> {
 }
 
 /** An item that was settled while it waited stays in the lane, unseen, until `compact`. */
-export function createLane<Item extends LaneItem>(name: string, isWaiting: (item: Item) => boolean): Lane<Item> {
+export function createLane<Item extends LaneItem>(
+  name: string,
+  head: Position,
+  isWaiting: (item: Item) => boolean,
+): Lane<Item> {
   /** Came back from the wire: older than all in `fresh`. Sorted by serial, highest first, to be taken from the end. */
   let returned: Item[] = [];
   let isSorted = true;
@@ -51,6 +58,7 @@ export function createLane<Item extends LaneItem>(name: string, isWaiting: (item
 
   return {
     name,
+    head,
     blockedUntilMs: undefined,
     scout: undefined,
     push: (item) => fresh.push(item),

@@ -8,6 +8,7 @@ import type { LogWrite, Position } from '../../events/record.ts';
 import type { Appended } from '../../log/log.ts';
 import { type Chunk, type CommandFrame, type CommandParts, ReadyCommand } from '../wire/ready-command.ts';
 import type { Lane, LaneItem } from './lane.ts';
+import type { Survey } from './survey.ts';
 
 /** Where writes go, as their log sees it. */
 export interface PublishTarget {
@@ -17,6 +18,13 @@ export interface PublishTarget {
   readonly duplicateWindowMs: number;
   /** Finds the position under which this id was stored, when the answer to a repeated write is a conflict. */
   readonly findStored: (subject: string, id: string) => Promise<Position | undefined>;
+  /** Where the stream ended when it was looked at first. */
+  readonly head: Position;
+  /** A server that is started anew knows the ids of those messages that it still has; false: this stream lets go of none. */
+  readonly forgetsIds: boolean;
+  readonly isReplicated: boolean;
+  /** What the stream has above a position. */
+  readonly survey: (above: Position) => Promise<Survey>;
 }
 
 /** `checking`: the log is being asked whether an earlier attempt was stored. */
@@ -51,6 +59,8 @@ export class PendingWrite extends ReadyCommand implements LaneItem {
   declare place: Place;
   /** When an attempt that may have been stored was first sent: the stream remembers its id for a while from then on. */
   declare riskedAtMs: number | undefined;
+  /** Wherever an attempt that is at risk was stored, that is above this position. */
+  declare above: Position;
   declare sentAtMs: number;
   declare attempts: number;
   /** Names the attempt; grows in the order of sending. */
@@ -72,6 +82,7 @@ export class PendingWrite extends ReadyCommand implements LaneItem {
     this.reject = ticket.reject;
     this.place = 'new';
     this.riskedAtMs = undefined;
+    this.above = 0;
     this.sentAtMs = 0;
     this.attempts = 0;
     this.token = 0;
@@ -119,6 +130,11 @@ export function markRisk(pending: PendingWrite): void {
 
 export const mayBeStored = (pending: PendingWrite): boolean => pending.riskedAtMs !== undefined;
 
+/** The log has shown that no attempt was stored: it is as if the write had never been sent. */
+export function clearRisk(pending: PendingWrite): void {
+  pending.riskedAtMs = undefined;
+}
+
 /** When the write ends at the latest: a retry after the stream forgot the id could be stored twice. */
 export function endOf({ endsAtMs, riskedAtMs, target }: PendingWrite): number {
   return riskedAtMs === undefined ? endsAtMs : Math.min(endsAtMs, riskedAtMs + target.duplicateWindowMs);
@@ -154,4 +170,15 @@ export async function findOutcome(pending: PendingWrite, reason: string): Promis
   } catch (error) {
     return unknownOutcome(pending, `${reason}; ${messageOf(error)}`);
   }
+}
+
+/**
+ * What became of a write whose server was started anew before it answered, by what the stream has above the place from which the write
+ * can have been stored; undefined: no attempt was stored.
+ */
+export function outcomeBySurvey(pending: PendingWrite, survey: Survey): Appended | SluiceError | undefined {
+  const position = survey.positionOf(pending.id);
+  if (position !== undefined) return { position, isDuplicate: true };
+  if (survey.isWholeAbove(pending.above)) return undefined;
+  return unknownOutcome(pending, 'the server was started anew, and the log has lost what may have been this write');
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { SluiceError } from '../../errors.ts';
+import type { Position } from '../../events/record.ts';
 import { createLane, type Lane } from './lane.ts';
 import { endOf, type PendingWrite, type Place } from './pending-write.ts';
 
@@ -18,7 +19,8 @@ export interface WriteWindow {
   /** On the wire, or being looked for in the log. */
   readonly inFlight: Tally;
   readonly waiting: Tally;
-  laneOf(stream: string): Lane<PendingWrite>;
+  /** `head`: where the stream ended, as far as is known; counts when its first write is admitted. */
+  laneOf(stream: string, head: Position): Lane<PendingWrite>;
   /** Sends the write when there is room and no other goes before it, else lets it wait; throws `rate-limited`. */
   accept(pending: PendingWrite): void;
   /** Sends what waits, a write of each lane in turn, while there is room. */
@@ -29,7 +31,10 @@ export interface WriteWindow {
   all(): PendingWrite[];
   /** Takes a write off the wire and lets it wait for another attempt. */
   putBack(pending: PendingWrite, reason: string): void;
+  /** The log is being asked for it. */
   check(pending: PendingWrite): void;
+  /** The log is being asked for all that `isDoubtful` says, on the wire or waiting; those are returned. */
+  checkAll(isDoubtful: (pending: PendingWrite) => boolean): PendingWrite[];
   /** Takes it out for good; false when it was out already. */
   remove(pending: PendingWrite): boolean;
   /** The stream takes no writes at present. */
@@ -93,6 +98,7 @@ export function createWriteWindow({ limits, clock, isConnected, transmit }: Wind
     move(pending, 'sent');
     pending.attempts += 1;
     pending.sentAtMs = clock.monotonic();
+    if (pending.riskedAtMs === undefined) pending.above = pending.lane.head;
     while (slots[nextToken % slots.length] !== undefined) nextToken += 1;
     pending.token = nextToken;
     nextToken += 1;
@@ -120,6 +126,12 @@ export function createWriteWindow({ limits, clock, isConnected, transmit }: Wind
     nextEndMs = Math.min(nextEndMs, endOf(pending));
   }
 
+  function check(pending: PendingWrite): void {
+    takeOff(pending);
+    move(pending, 'checking');
+    checking.add(pending);
+  }
+
   const waitingWrites = (): PendingWrite[] => [...lanes.values()].flatMap((lane) => lane.toArray());
 
   function unblock(lane: Lane<PendingWrite>): void {
@@ -130,10 +142,10 @@ export function createWriteWindow({ limits, clock, isConnected, transmit }: Wind
   return {
     inFlight,
     waiting,
-    laneOf(stream) {
+    laneOf(stream, head) {
       let lane = lanes.get(stream);
       if (lane === undefined) {
-        lane = createLane(stream, (pending) => pending.place === 'waiting');
+        lane = createLane(stream, head, (pending) => pending.place === 'waiting');
         lanes.set(stream, lane);
       }
       return lane;
@@ -178,10 +190,13 @@ export function createWriteWindow({ limits, clock, isConnected, transmit }: Wind
       letWait(pending);
       pending.lane.putBack(pending);
     },
-    check(pending) {
-      takeOff(pending);
-      move(pending, 'checking');
-      checking.add(pending);
+    check,
+    checkAll(isDoubtful) {
+      const doubtful = [...sent(), ...waitingWrites()].filter(isDoubtful);
+      for (const pending of doubtful) check(pending);
+      // Invariant: no write is twice in its lane, and those may come back to it.
+      if (doubtful.length > 0) for (const lane of lanes.values()) lane.compact();
+      return doubtful;
     },
     remove(pending) {
       if (pending.place === 'settled') return false;

@@ -54,6 +54,8 @@ export interface StreamState {
   /** The position under which the id was stored lately. */
   positionOf(id: string, nowMs: number): number | undefined;
   remove(isDoomed: (message: Stored) => boolean, why: Removal): number;
+  /** The server is started anew: of what it no longer has, it does not know the ids. */
+  restart(): void;
   recreate(created: string): void;
   /** As after a restore from a backup: what was replaced since is there again, what was purged is not. */
   rollBack(last: number): void;
@@ -154,6 +156,9 @@ export function createStreamState(config: StreamConfig, created: string, witness
       const doomed = [...messages.values()].filter(isDoomed);
       for (const message of doomed) take(message, why);
       return doomed.length;
+    },
+    restart() {
+      for (const [id, { position }] of ids) if (!messages.has(position)) ids.delete(id);
     },
     recreate(nextCreated) {
       state.remove(() => true, 'recreated');

@@ -48,6 +48,8 @@ export async function createSimulatedLink(options: SimulatedLinkOptions): Promis
   const unsent: (() => void)[] = [];
   const inboxPrefix = `_INBOX.${random.hex(6)}`;
   let isConnected = false;
+  /** Of the server that is or was connected. */
+  let { serverLife } = path;
   let isClosed = false;
   let reconnects = 0;
   let nextSid = 1;
@@ -70,6 +72,7 @@ export async function createSimulatedLink(options: SimulatedLinkOptions): Promis
       },
     };
     isConnected = true;
+    serverLife = path.serverLife;
     for (const [sid, { pattern }] of subscriptions) sendSubscription(sid, pattern);
     for (const work of unsent.splice(0)) work();
   }
@@ -101,10 +104,10 @@ export async function createSimulatedLink(options: SimulatedLinkOptions): Promis
     whenConnected(() => transmit(() => broker.receive(message)));
   }
 
-  path.onBreak = (reason) => {
+  path.onBreak = (reason, isServerGone) => {
     if (!wire.isOpen) return;
     wire.isOpen = false;
-    wire.deliversRest = random.fraction() < 0.5;
+    wire.deliversRest = random.fraction() < 0.5 && !isServerGone;
     broker.drop(peer);
     clock.enter(() => onLost(reason));
   };
@@ -187,6 +190,10 @@ export async function createSimulatedLink(options: SimulatedLinkOptions): Promis
       return isConnected;
     },
     serverVersion: options.serverVersion,
+    serverName: 'simulated',
+    get serverId() {
+      return `simulated-${serverLife}`;
+    },
     payloadBytesMax,
     apiSubject: (call) => `$JS.API.${call}`,
     get reconnects() {

@@ -23,8 +23,10 @@ export interface Path {
   readonly isBlocked: boolean;
   /** Carries the work towards the server (`out`) or the process (`in`), after all that was given before. */
   carry(wire: Wire, direction: 'out' | 'in', work: () => void): void;
-  /** Called when the connection must be given up: both ends have noticed. */
-  onBreak: ((reason: string) => void) | undefined;
+  /** Called when the connection must be given up: both ends have noticed. `isServerGone`: nothing that is on its way arrives any more. */
+  onBreak: ((reason: string, isServerGone: boolean) => void) | undefined;
+  /** Counts the starts of the server. */
+  readonly serverLife: number;
   latencyMs(): number;
 }
 
@@ -57,6 +59,7 @@ const latencyMaxMs = 2;
 export function createNetwork(time: VirtualTime, random: SeededRandom): Network {
   const paths = new Map<string, PathState>();
   let isServerDown = false;
+  let serverLife = 1;
 
   const isTroubled = (path: PathState): boolean => path.isOutCut || path.isInCut || path.extraMs > 0 || isServerDown;
 
@@ -80,6 +83,9 @@ export function createNetwork(time: VirtualTime, random: SeededRandom): Network 
       get isBlocked() {
         return path.isOutCut || path.isInCut || isServerDown;
       },
+      get serverLife() {
+        return serverLife;
+      },
       latencyMs: () => 0.05 + random.fraction() * (latencyMaxMs + path.extraMs),
       carry(wire, direction, work) {
         if (direction === 'out' ? path.isOutCut : path.isInCut) {
@@ -101,7 +107,7 @@ export function createNetwork(time: VirtualTime, random: SeededRandom): Network 
 
   function breakPath(path: PathState, reason: string): void {
     path.held.length = 0;
-    path.onBreak?.(reason);
+    path.onBreak?.(reason, isServerDown);
   }
 
   return {
@@ -139,6 +145,7 @@ export function createNetwork(time: VirtualTime, random: SeededRandom): Network 
     setServerDown(isDown) {
       for (const path of paths.values()) note(path);
       isServerDown = isDown;
+      if (isDown) serverLife += 1;
       for (const path of paths.values()) {
         note(path);
         if (isDown) breakPath(path, 'the server went away');

@@ -4,97 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Msg } from '@nats-io/nats-core';
-import { type ErrorCode, isSluiceError } from '../../../src/errors.ts';
-import type { Appended, AppendOptions } from '../../../src/log/log.ts';
-import type { Link, LinkEvents } from '../../../src/nats/link.ts';
-import { createPublisher, defaultPublisherLimits, type Publisher } from '../../../src/nats/publisher.ts';
-import { createFakeClock, type FakeClock } from '../../../src/testing/fake-clock.ts';
-import { createSeededRandom } from '../../../src/testing/seeded-random.ts';
-
-interface Scene {
-  readonly clock: FakeClock;
-  readonly publisher: Publisher;
-  /** What was sent, as reply subject and header. */
-  readonly sent: { reply: string; header: string }[];
-  /** Answers an attempt; by default the last one. */
-  answer(body: string, attempt?: number): void;
-  pong(): Promise<void>;
-  /** What a look into the log finds. */
-  stored: number | undefined;
-  looks: number;
-  publish(options?: AppendOptions): { outcome: Appended | ErrorCode | undefined };
-}
+import { defaultPublisherLimits } from '../../../src/nats/publisher.ts';
+import { ack, createPaperScene as begin, type PaperScene, refusal } from '../../support/paper-publisher.ts';
 
 const { attemptMs, deadlineMs } = defaultPublisherLimits;
 
-function begin(duplicateWindowMs = 30_000): Scene {
-  const clock = createFakeClock();
-  const pings: (() => void)[] = [];
-  let receive: (error: null, message: Msg) => void = () => undefined;
-  const link = {
-    isConnected: true,
-    payloadBytesMax: 1_000,
-    newInbox: () => 'inbox',
-    listen: (_: LinkEvents) => () => undefined,
-    connection: {
-      subscribe(_: string, options: { callback: typeof receive }) {
-        receive = options.callback;
-        return { unsubscribe: () => undefined };
-      },
-      publish(_: string, __: Uint8Array, options: { reply: string; headers: { encode(): Uint8Array } }) {
-        scene.sent.push({ reply: options.reply, header: Buffer.from(options.headers.encode()).toString() });
-      },
-      flush: () => new Promise<void>((resolve) => pings.push(resolve)),
-      isClosed: () => false,
-    },
-  } as unknown as Link;
-  const scene: Scene = {
-    clock,
-    sent: [],
-    stored: undefined,
-    looks: 0,
-    publisher: createPublisher(link, clock, createSeededRandom(1)),
-    answer(body, attempt = scene.sent.length) {
-      const data = Buffer.from(body);
-      const subject = Buffer.from(scene.sent[attempt - 1]?.reply ?? '');
-      receive(null, { _msg: { subject, hdr: -1 }, _rdata: data, data, string: () => body } as unknown as Msg);
-    },
-    async pong() {
-      for (const resolve of pings.splice(0)) resolve();
-      await clock.settle();
-    },
-    publish(options = {}) {
-      const result: { outcome: Appended | ErrorCode | undefined } = { outcome: undefined };
-      const findStored = async (): Promise<number | undefined> => {
-        scene.looks += 1;
-        return scene.stored;
-      };
-      const write = { subject: 'a', fields: '', data: new Uint8Array(1) };
-      scene.publisher.publish(write, options, { stream: 's', duplicateWindowMs, findStored }).then(
-        (appended) => {
-          assert.equal(result.outcome, undefined, 'settles once');
-          result.outcome = appended;
-        },
-        (error: unknown) => {
-          assert.equal(result.outcome, undefined, 'settles once');
-          assert.ok(isSluiceError(error), `${error}`);
-          result.outcome = error.code;
-        },
-      );
-      return result;
-    },
-  };
-  return scene;
-}
-
-const ack = (seq: number, isDuplicate = false): string =>
-  `{"stream":"s", "seq":${seq}${isDuplicate ? ',"duplicate": true' : ''}}`;
-const refusal = (errCode: number, description: string, code = 400): string =>
-  JSON.stringify({ error: { code, err_code: errCode, description } });
-
 /** Lets the last attempt time out on a connection that is alive, so that it is repeated. */
-async function timeOut(scene: Scene): Promise<void> {
+async function timeOut(scene: PaperScene): Promise<void> {
   const { length } = scene.sent;
   await scene.clock.advance(attemptMs);
   await scene.pong();

@@ -69,6 +69,14 @@ describe('a shown value', () => {
     assert.equal(store.read('a'), undefined);
   });
 
+  it('wakes nobody where nothing expires', () => {
+    const { clock, store } = createWorld();
+    const { timers } = clock;
+    store.put(putOf('a'), 1, 0);
+    show(store, 'a');
+    assert.deepEqual([shownKeys(store), clock.timers - timers], [['a'], 0]);
+  });
+
   it('takes over a new life that the log gives its entry', async () => {
     const { clock, store } = createWorld();
     const long = { expiresAtMs: clock.now() + 1_000_000 };
