@@ -6,7 +6,9 @@ import type { Figures } from '../side.ts';
 
 export interface VisibleSetup {
   readonly url: string;
+  /** Of a round: `leadIn` of them go first and are not counted. */
   readonly messages: number;
+  readonly leadIn: number;
   readonly perSecond: number;
   readonly valueBytes: number;
 }
@@ -20,7 +22,8 @@ export function stampedValue(valueBytes: number): Buffer {
 }
 
 /** Sends at an even pace, as far as timers allow; resolves when all were sent. */
-export function pace({ messages, perSecond }: VisibleSetup, send: (index: number) => void): Promise<void> {
+export function pace(setup: VisibleSetup, send: (index: number) => void): Promise<void> {
+  const { messages, perSecond } = setup;
   return new Promise((resolve) => {
     const startedMs = performance.now();
     let sent = 0;
@@ -41,23 +44,25 @@ export interface LatencyCollector {
   round(): Promise<Figures>;
 }
 
-export function createLatencyCollector({ messages }: VisibleSetup): LatencyCollector {
-  let latenciesMs: number[] = [];
+export function createLatencyCollector({ messages, leadIn }: VisibleSetup): LatencyCollector {
+  const latenciesMs = new Float64Array(messages);
+  let arrived = 0;
   let finish: (() => void) | undefined;
   return {
     arrived(value) {
       const sentNs = Buffer.from(value.buffer, value.byteOffset, 8).readBigUInt64LE();
-      latenciesMs.push(Number(process.hrtime.bigint() - sentNs) / 1e6);
-      if (latenciesMs.length === messages) finish?.();
+      latenciesMs[arrived] = Number(process.hrtime.bigint() - sentNs) / 1e6;
+      arrived += 1;
+      if (arrived === messages) finish?.();
     },
     async round() {
-      if (latenciesMs.length < messages) {
+      if (arrived < messages) {
         await new Promise<void>((resolve) => {
           finish = resolve;
         });
       }
-      const sorted = latenciesMs.sort((a, b) => a - b);
-      latenciesMs = [];
+      arrived = 0;
+      const sorted = latenciesMs.slice(leadIn).sort();
       const quantile = (share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN;
       return { p50: quantile(0.5), p99: quantile(0.99) };
     },

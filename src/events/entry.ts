@@ -15,6 +15,8 @@ import type { BucketSubjects } from './subjects.ts';
 export const tagBytesMax = 128;
 export const tagCountMax = 64;
 export const contentTypeBytesMax = 256;
+/** What a value is of whose type nothing is said; it goes without saying. */
+export const defaultContentType = 'application/octet-stream';
 
 /** What a put says beside its value. */
 export interface EntryFields {

@@ -9,7 +9,7 @@ import type { Session } from '../cluster/session.ts';
 import { messageOf } from '../errors.ts';
 import { validateKey } from '../events/key.ts';
 import type { LoadFence, PartitionView } from '../replay/partition-view.ts';
-import { completeTags, expiryOf, requireDuration } from '../service/demands.ts';
+import { completeContentType, completeTags, expiryOf, requireDuration } from '../service/demands.ts';
 import type { Entry } from '../store/entry-store.ts';
 import type { Codec } from './codec.ts';
 import type { CoherentCache, Loader, LoadOptions } from './coherent-cache.ts';
@@ -135,7 +135,7 @@ export function createGetOrLoad<Value>(options: GetOrLoadOptions<Value>): GetOrL
       {
         key,
         value: encoded,
-        contentType: codec.contentType,
+        contentType: completeContentType(codec.contentType),
         tags,
         expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : expiryOf(ttlMs + graceMs, clock.now()),
         fence,

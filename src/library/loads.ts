@@ -28,7 +28,7 @@ export interface FencedStore {
 export interface LoadedValue {
   readonly key: string;
   readonly value: Uint8Array;
-  readonly contentType: string;
+  readonly contentType: string | undefined;
   /** Validated. */
   readonly tags: readonly string[] | undefined;
   readonly expiresAtMs: number;

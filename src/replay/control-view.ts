@@ -4,13 +4,13 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
+import { createListeners } from '../base/listeners.ts';
 import type { Random } from '../base/random.ts';
 import { type ControlEvent, decodeControlRecord, type Recorded } from '../events/control.ts';
 import { createFollower, type Follower } from '../log/follower.ts';
 import type { FollowerLimits, FollowerNotice } from '../log/follower-options.ts';
 import type { Log } from '../log/log.ts';
 import { applyControl, type ControlState, initControl } from '../state/control.ts';
-import { tellAll } from './tell-all.ts';
 
 export interface ControlView extends Lifecycle {
   /** Replaced as a whole by a rebuild; do not keep it. */
@@ -32,12 +32,8 @@ export interface ControlViewOptions {
 
 export function createControlView(options: ControlViewOptions): ControlView {
   const { cluster, log } = options;
-  const listeners = new Set<(recorded: Recorded<ControlEvent> | undefined) => void>();
+  const listeners = createListeners<Recorded<ControlEvent> | undefined>();
   let state = initControl();
-
-  function tell(recorded: Recorded<ControlEvent> | undefined): void {
-    tellAll(listeners, (listener) => listener(recorded));
-  }
 
   const follower = createFollower({
     log,
@@ -49,11 +45,11 @@ export function createControlView(options: ControlViewOptions): ControlView {
       apply(record) {
         const recorded = decodeControlRecord(cluster, record);
         applyControl(state, recorded);
-        tell(recorded);
+        listeners.tell(recorded);
       },
       rebuild() {
         state = initControl();
-        tell(undefined);
+        listeners.tell(undefined);
       },
       // Control events are kept down to the audit horizon, and what they said goes on being true below the floor.
       floor: () => undefined,
@@ -66,10 +62,7 @@ export function createControlView(options: ControlViewOptions): ControlView {
     },
     log,
     follower,
-    listen(onEvent) {
-      listeners.add(onEvent);
-      return () => listeners.delete(onEvent);
-    },
+    listen: listeners.add,
     start: () => follower.start(),
     async stop() {
       await follower.stop();

@@ -7,6 +7,7 @@
  */
 import { type Clock, every, type Timer } from '../base/clock.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
+import { createListeners } from '../base/listeners.ts';
 import type { Random } from '../base/random.ts';
 import { createSingleFlight } from '../base/single-flight.ts';
 import { withGetters } from '../base/with-getters.ts';
@@ -26,7 +27,6 @@ import { createKeyLoader, type When } from './key-loader.ts';
 import { gapReason, goneReason, isSuspectGap, rolledBackReason } from './lost-events.ts';
 import { createOwnInvalidations } from './own-invalidations.ts';
 import { createTagCollectors, type TagCollector } from './tag-collectors.ts';
-import { tellAll } from './tell-all.ts';
 
 /** What changed, in log order, for watchers. `rebuilt`: what was known before is void; changes above `position` follow. */
 export type Change =
@@ -114,8 +114,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   const collectors = createTagCollectors();
   const ownInvalidations = createOwnInvalidations(log);
   const loads = createSingleFlight<Entry | undefined>();
-  const listeners = new Set<(change: Change) => void>();
-  const stopListeners = new Set<() => void>();
+  const listeners = createListeners<Change>();
+  const stopListeners = createListeners<void>();
   const counters: ViewCounters = {
     puts: 0,
     deletes: 0,
@@ -137,7 +137,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     // What was on its way when the log dropped it is no news for those who were told to look again.
     if (change.type !== 'rebuilt' && change.position <= lookedAgainAt) return;
     if (change.type === 'rebuilt') lookedAgainAt = change.position;
-    tellAll(listeners, (listener) => listener(change));
+    listeners.tell(change);
   }
 
   const tellGone = (): void => emit({ type: 'rebuilt', position: follower.applied, reason: goneReason });
@@ -156,7 +156,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
         counters.puts += 1;
         fences.mark(event.key, position);
         if (!ahead.overrules(event.key, position)) store.put(event, position, record.atMs);
-        if (listeners.size > 0)
+        if (!listeners.isEmpty())
           emit({ type: 'put', key: event.key, position, entry: entryOf(event, position, record.atMs) });
         return;
       case 'entry.unreadable':
@@ -357,14 +357,8 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
       if (ahead.get(key) !== undefined) ahead.learn(key, basis, store.peek(key), clock.monotonic());
       return store.peek(key);
     },
-    listen(onChange) {
-      listeners.add(onChange);
-      return () => listeners.delete(onChange);
-    },
-    onStopped(callback) {
-      stopListeners.add(callback);
-      return () => stopListeners.delete(callback);
-    },
+    listen: listeners.add,
+    onStopped: stopListeners.add,
     setLimits(next) {
       limits = next;
       store.setLimits(next);
@@ -383,7 +377,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
         ownInvalidations.reset();
         loader.reset();
         store.reset();
-        tellAll(stopListeners, (callback) => callback());
+        stopListeners.tell();
         stopListeners.clear();
       }
       await follower.stop();

@@ -1,6 +1,6 @@
 /** What callers may hand in, checked where it arrives: a door, or a program without a compiler, may pass anything. */
 import { SluiceError } from '../errors.ts';
-import { validateContentType, validateTags } from '../events/entry.ts';
+import { defaultContentType, validateContentType, validateTags } from '../events/entry.ts';
 import type { ListOptions, PutOptions, WriteOptions } from './cache-service.ts';
 
 const refuse = (field: string, rule: string, value?: number | string): SluiceError =>
@@ -32,9 +32,9 @@ export function completeTags(tags: unknown): readonly string[] | undefined {
   return validateTags(tags);
 }
 
-/** Throws `bad-request`. */
+/** The type as events carry it: undefined for the default. Throws `bad-request`. */
 export function completeContentType(contentType: unknown): string | undefined {
-  if (contentType === undefined) return undefined;
+  if (contentType === undefined || contentType === defaultContentType) return undefined;
   if (typeof contentType !== 'string') throw refuse('contentType', 'must be a text');
   return validateContentType(contentType);
 }

@@ -45,7 +45,7 @@ export interface EntryStore {
    * and is no use: values are shown only while the store is less than half full, and what is in use later is read again before
    * anything has to go.
    */
-  readonly shown: ReadonlyMap<string, Shown>;
+  readonly shown: ReadonlyMap<string, Shown | undefined>;
   /** Shows a value as long as its entry is valid and nothing else needs to be asked at a hit; or leaves it. */
   show(entry: Entry, value: Shown): void;
   /** The same as `read` without counting, and without touching the order of use. */
@@ -114,7 +114,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       },
     });
   let lru = createLru();
-  const shown = createShownValues(clock, time);
+  const shown = createShownValues(clock, time, (key) => lru.peek(key, asUsual));
   const values = createValueSlabs((key) => lru.peek(key));
   const invalidations = createInvalidations();
   const tags = createTagIndex();
@@ -139,7 +139,10 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   function keep(entry: HeldEntry, value: Uint8Array): void {
     replaced = undefined;
     lru.set(entry.key, entry, sized);
-    if (replaced !== undefined) release(replaced);
+    if (replaced !== undefined) {
+      shown.replaced(replaced);
+      release(replaced);
+    }
     values.place(entry, value);
     lowest = Math.min(lowest, heldFrom(entry));
     index(entry);
@@ -148,12 +151,12 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   /** Only once the key has it no more: a slab that is emptied by it asks who still lives there. */
   function release(entry: HeldEntry): void {
-    shown.hide(entry);
     unindex(entry);
     values.vacate(entry);
   }
 
   function forget(entry: HeldEntry): void {
+    shown.hide(entry);
     lru.delete(entry.key);
     release(entry);
   }

@@ -12,10 +12,13 @@ import type { HeldEntry, Position } from './entry.ts';
 export type Shown = NonNullable<unknown>;
 
 export interface ShownValues {
-  readonly values: ReadonlyMap<string, Shown>;
+  /** By key; undefined, too, stands for a value that is not shown. */
+  readonly values: ReadonlyMap<string, Shown | undefined>;
   /** Shows the value of an entry that the store holds, or leaves it. */
   show(entry: HeldEntry, value: Shown): void;
   hide(entry: HeldEntry): void;
+  /** Hides it, and keeps its place: the store holds another entry of the key now, whose value may soon be shown. */
+  replaced(entry: HeldEntry): void;
   hideAll(): void;
   /** The floor rises to `first` in a log that ends at `last`. */
   raiseFloor(first: Position, last: Position): void;
@@ -32,9 +35,14 @@ const marginCoarse = 2;
  */
 const floorNeighbourhood = 1 / 16;
 
-export function createShownValues(clock: Clock, time: CoarseTime): ShownValues {
-  const values = new Map<string, Shown>();
-  /** The entries of shown values by the unit of coarse time in which they expire. */
+export function createShownValues(
+  clock: Clock,
+  time: CoarseTime,
+  entryOf: (key: string) => HeldEntry | undefined,
+): ShownValues {
+  // A place is kept while the store holds its key: tables that are deleted from and added to have to be made anew all the time.
+  const values = new Map<string, Shown | undefined>();
+  /** The entries of shown values that expire, by the unit of coarse time in which they do. */
   const byExpiry = new Map<number, Set<HeldEntry>>();
   /** All that is shown is at least as new as `shownFrom`; nothing below `hiddenBelow` is shown any more. */
   let shownFrom: Position = Number.POSITIVE_INFINITY;
@@ -42,10 +50,27 @@ export function createShownValues(clock: Clock, time: CoarseTime): ShownValues {
   let isWatching = false;
 
   function hide(entry: HeldEntry): void {
-    if (values.size === 0 || !values.delete(entry.key)) return;
+    if (values.size > 0 && values.delete(entry.key)) forgetExpiry(entry);
+  }
+
+  function replaced(entry: HeldEntry): void {
+    if (values.size === 0 || values.get(entry.key) === undefined) return;
+    values.set(entry.key, undefined);
+    forgetExpiry(entry);
+  }
+
+  function forgetExpiry(entry: HeldEntry): void {
+    if (entry.expiresCoarse === neverCoarse) return;
     const sharing = byExpiry.get(entry.expiresCoarse);
     sharing?.delete(entry);
     if (sharing?.size === 0) byExpiry.delete(entry.expiresCoarse);
+  }
+
+  function noteExpiry(entry: HeldEntry): void {
+    watchExpiry();
+    const sharing = byExpiry.get(entry.expiresCoarse);
+    if (sharing === undefined) byExpiry.set(entry.expiresCoarse, new Set([entry]));
+    else sharing.add(entry);
   }
 
   function hideAll(): void {
@@ -68,7 +93,7 @@ export function createShownValues(clock: Clock, time: CoarseTime): ShownValues {
     clock.timer(coarseMs, () => {
       isWatching = false;
       hideExpiring();
-      if (byExpiry.size > (byExpiry.has(neverCoarse) ? 1 : 0)) watchExpiry();
+      if (byExpiry.size > 0) watchExpiry();
     });
   }
 
@@ -78,21 +103,20 @@ export function createShownValues(clock: Clock, time: CoarseTime): ShownValues {
       if (entry.revision < hiddenBelow) return;
       if (entry.expiresCoarse !== neverCoarse) {
         if (entry.expiresCoarse <= time.now() + marginCoarse) return;
-        watchExpiry();
+        noteExpiry(entry);
       }
       values.set(entry.key, value);
-      const sharing = byExpiry.get(entry.expiresCoarse);
-      if (sharing === undefined) byExpiry.set(entry.expiresCoarse, new Set([entry]));
-      else sharing.add(entry);
       shownFrom = Math.min(shownFrom, entry.revision);
     },
     hide,
+    replaced,
     hideAll,
     raiseFloor(first, last) {
       if (first <= shownFrom) return;
       hiddenBelow = first + Math.ceil(Math.max(0, last - first) * floorNeighbourhood);
-      for (const sharing of byExpiry.values()) {
-        for (const entry of sharing) if (entry.revision < hiddenBelow) hide(entry);
+      for (const key of values.keys()) {
+        const entry = entryOf(key);
+        if (entry !== undefined && entry.revision < hiddenBelow) hide(entry);
       }
       shownFrom = hiddenBelow;
     },

@@ -2,12 +2,11 @@
  * An entry as an HTTP response: what is said of a value beside its bytes. The path for plain hits and the full route build
  * their answers here.
  */
+import { defaultContentType } from '../../events/entry.ts';
 import type { Position } from '../../events/record.ts';
 import type { Found } from '../../service/cache-service.ts';
 import type { Answer } from './answer.ts';
 import { formatTagList } from './header-text.ts';
-
-export const defaultContentType = 'application/octet-stream';
 
 /** 200 with the value. `position`: the answer is at least as new. */
 export function entryAnswer(found: Found, position: Position, nowMs: number): Answer {

@@ -253,7 +253,7 @@ async function createConsumer(
   { link, random, stream, limits, cleanup, withoutData }: ReaderOptions,
   from: Position,
 ): Promise<ConsumerCreated> {
-  const name = cleanup.reclaim() ?? `sluice-${random.hex(12)}`;
+  const name = cleanup.reclaim() ?? `sluice-${random.hex(6)}`;
   const request = {
     stream_name: stream,
     config: {
