@@ -9,5 +9,5 @@ export const createSide: CreateSide<VisibleSetup> = async (setup) => {
   const collector = createLatencyCollector(setup);
   connection.subscribe(`${bareSubject}.*`, { callback: (_error, message) => collector.arrived(message.data) });
   await connection.flush();
-  return { round: collector.round, stop: () => connection.close() };
+  return { round: collector.turn, stop: () => connection.close() };
 };

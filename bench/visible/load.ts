@@ -6,9 +6,11 @@ import type { Figures } from '../side.ts';
 
 export interface VisibleSetup {
   readonly url: string;
-  /** Of a round: `leadIn` of them go first and are not counted. */
+  /** Of a turn: `leadIn` of them go first and are not counted. */
   readonly messages: number;
   readonly leadIn: number;
+  /** Turns of a round: the sides take them one after the other, so that what else the machine does falls on all of them. */
+  readonly turns: number;
   readonly perSecond: number;
   readonly valueBytes: number;
 }
@@ -40,29 +42,34 @@ export function pace(setup: VisibleSetup, send: (index: number) => void): Promis
 export interface LatencyCollector {
   /** To be called when a value has arrived. */
   arrived(value: Uint8Array): void;
-  /** Resolves when all of a round have arrived. */
-  round(): Promise<Figures>;
+  /** A turn. Resolves when all of it have arrived; with the figures of the round when it is the round's last. */
+  turn(): Promise<Figures>;
 }
 
-export function createLatencyCollector({ messages, leadIn }: VisibleSetup): LatencyCollector {
-  const latenciesMs = new Float64Array(messages);
+export function createLatencyCollector({ messages, leadIn, turns }: VisibleSetup): LatencyCollector {
+  const counted = messages - leadIn;
+  const latenciesMs = new Float64Array(turns * counted);
+  let turn = 0;
   let arrived = 0;
   let finish: (() => void) | undefined;
   return {
     arrived(value) {
       const sentNs = Buffer.from(value.buffer, value.byteOffset, 8).readBigUInt64LE();
-      latenciesMs[arrived] = Number(process.hrtime.bigint() - sentNs) / 1e6;
+      const latencyMs = Number(process.hrtime.bigint() - sentNs) / 1e6;
+      if (arrived >= leadIn) latenciesMs[turn * counted + arrived - leadIn] = latencyMs;
       arrived += 1;
       if (arrived === messages) finish?.();
     },
-    async round() {
+    async turn() {
       if (arrived < messages) {
         await new Promise<void>((resolve) => {
           finish = resolve;
         });
       }
       arrived = 0;
-      const sorted = latenciesMs.slice(leadIn).sort();
+      turn = (turn + 1) % turns;
+      if (turn > 0) return {};
+      const sorted = latenciesMs.slice().sort();
       const quantile = (share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN;
       return { p50: quantile(0.5), p99: quantile(0.99) };
     },

@@ -24,25 +24,25 @@ export const visibleRow: Row = {
   name: 'visible',
   measure: (bench) =>
     withNatsServer(bench.natsBinary, async (url) => {
-      // A side is idle while the others have their turn, and V8 gives memory back meanwhile: how it takes it again is no part of
-      // latency at a steady pace.
-      const leadIn = bench.size(10_000, 100);
-      const counted = bench.size(10_000, 200);
-      const setup: VisibleSetup = { url, messages: leadIn + counted, leadIn, perSecond: 2_000, valueBytes: 128 };
+      const turns = bench.size(10, 2);
+      const leadIn = bench.size(400, 20);
+      const messages = leadIn + bench.size(2_000, 100);
+      const setup: VisibleSetup = { url, messages, leadIn, turns, perSecond: 2_000, valueBytes: 128 };
       return withSides(names, setup, async ([writer, reader, bareWriter, bareReader, storedWriter, storedReader]) => {
         const ours: Figures[] = [];
         const bare: Figures[] = [];
         const stored: Figures[] = [];
         for (let round = 0; round < warmUpRounds + bench.rounds; round += 1) {
-          const figures = [
-            await exchange(writer, reader),
-            await exchange(bareWriter, bareReader),
-            await exchange(storedWriter, storedReader),
-          ] as const;
+          let figures: readonly Figures[] = [];
+          for (let turn = 0; turn < turns; turn += 1) {
+            figures = [
+              await exchange(writer, reader),
+              await exchange(bareWriter, bareReader),
+              await exchange(storedWriter, storedReader),
+            ];
+          }
           if (round < warmUpRounds) continue;
-          ours.push(figures[0]);
-          bare.push(figures[1]);
-          stored.push(figures[2]);
+          for (const [index, side] of [ours, bare, stored].entries()) side.push(figures[index] ?? {});
         }
         const line = (
           quantile: 'p99' | 'p50',

@@ -14,5 +14,5 @@ export const createSide: CreateSide<VisibleSetup> = async (setup) => {
     if (value === undefined) throw new Error(`${change.key}: told of, and not there`);
     collector.arrived(value);
   });
-  return { round: collector.round, stop: () => sluice.close() };
+  return { round: collector.turn, stop: () => sluice.close() };
 };

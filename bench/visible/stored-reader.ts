@@ -37,5 +37,5 @@ export const createSide: CreateSide<VisibleSetup> = async (setup) => {
   });
   pull();
   pull();
-  return { round: collector.round, stop: () => connection.close() };
+  return { round: collector.turn, stop: () => connection.close() };
 };
