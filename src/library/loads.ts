@@ -71,7 +71,7 @@ export async function storeLoaded(target: FencedStore, loaded: LoadedValue): Pro
       return removeIfVoid(target, loaded, basis, position) ? 'fenced' : 'stored';
     } catch (error) {
       if (!isSluiceError(error, 'position-conflict')) return keep();
-      const state = await readKeyState(view, key, clock.now()).catch(() => undefined);
+      const state = await readKeyState(view, key, clock).catch(() => undefined);
       if (state === undefined) return keep();
       // Something came in between, or what stands there is still true.
       if (state.position > basis || (state.entry !== undefined && state.position !== replaced)) return 'fenced';

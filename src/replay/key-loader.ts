@@ -64,7 +64,7 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
   const doubts = new Map<string, Unmet>();
   let settling: Promise<void> | undefined;
 
-  const ask = (key: string): Promise<KeyState> => readKeyState(options, key, clock.now());
+  const ask = (key: string): Promise<KeyState> => readKeyState(options, key, clock);
 
   /** The answer of one question, or undefined when it must be asked again. */
   async function attempt(key: string): Promise<{ readonly entry: Entry | undefined } | undefined> {

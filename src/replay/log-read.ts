@@ -4,6 +4,7 @@
  * The newest message of the key alone is not the truth: a clear or a tag invalidation above it makes it void. They are read
  * after the key, so whatever was acknowledged before the read began is obeyed.
  */
+import type { Clock } from '../base/clock.ts';
 import { decodeBucketRecord } from '../events/entry.ts';
 import { encodeKey } from '../events/key.ts';
 import type { LogRecord, Position } from '../events/record.ts';
@@ -18,7 +19,7 @@ export interface LogEntry {
   readonly atMs: number;
 }
 
-/** The newest message of a key: the entry when it is valid at `nowMs`, and the position of whatever stands there. */
+/** The newest message of a key: the entry when it is valid once the log has answered, and the position of whatever stands there. */
 export interface KeyState {
   readonly entry: LogEntry | undefined;
   /** 0 when the log has no message of that key. */
@@ -36,16 +37,18 @@ export interface LogBucket {
 export async function readKeyState(
   bucket: LogBucket,
   key: string,
-  nowMs: number,
+  clock: Pick<Clock, 'now'>,
   signal?: AbortSignal,
 ): Promise<KeyState> {
   const record = await bucket.log.latest(bucket.subjects.keyPrefix + encodeKey(key).token, signal);
   if (record === undefined) return { entry: undefined, position: 0, record };
   const event = decodeBucketRecord(bucket, record);
   const absent: KeyState = { entry: undefined, position: record.position, record };
-  if (event.type !== 'entry.put' || event.key !== key || event.expiresAtMs <= nowMs) return absent;
+  if (event.type !== 'entry.put' || event.key !== key) return absent;
   const basis = basisOf(event, record.position);
   if (await isOverruled(bucket, { basis, tags: event.tags }, signal)) return absent;
+  // Answers may take their time, and an entry's may be over by then.
+  if (event.expiresAtMs <= clock.now()) return absent;
   return { entry: { put: event, position: record.position, atMs: record.atMs }, position: record.position, record };
 }
 
@@ -63,8 +66,8 @@ export async function isOverruled(
 export async function readEntry(
   bucket: LogBucket,
   key: string,
-  nowMs: number,
+  clock: Pick<Clock, 'now'>,
   signal?: AbortSignal,
 ): Promise<LogEntry | undefined> {
-  return (await readKeyState(bucket, key, nowMs, signal)).entry;
+  return (await readKeyState(bucket, key, clock, signal)).entry;
 }

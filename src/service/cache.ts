@@ -85,8 +85,12 @@ export function createCache(options: CacheOptions): CacheService {
         return readLocal(view, key, isDemanding && !view.follower.isWhole);
     }
     const answer = await options.remote?.get(partition, key, read);
-    return answer ?? readFromLog(access, key, read);
+    return answer === undefined ? readFromLog(access, key, read) : judgeAgain(answer);
   }
+
+  /** An answer may have been on its way for long, and the entry's life may be over. */
+  const judgeAgain = (answer: ReadResult): ReadResult =>
+    (answer.found?.expiresAtMs ?? Number.POSITIVE_INFINITY) <= clock.now() ? { ...answer, found: undefined } : answer;
 
   async function readLocal(view: PartitionView, key: string, mustAsk: boolean): Promise<ReadResult> {
     // The log's leader, asked now, knows all that the follower has seen.
@@ -122,7 +126,7 @@ export function createCache(options: CacheOptions): CacheService {
         },
       );
     }
-    const entry = await readEntry(access, key, clock.now(), read.signal);
+    const entry = await readEntry(access, key, clock, read.signal);
     if (entry === undefined) return { found: undefined, position: last };
     return { found: toFound(entry.put, entry.position, entry.atMs), position: Math.max(last, entry.position) };
   }

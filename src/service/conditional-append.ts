@@ -62,7 +62,7 @@ export async function appendIf(
 /** What the log has of the key, or why it could not be asked. */
 async function stateOf(target: ConditionalTarget, key: string, signal?: AbortSignal): Promise<KeyState | Error> {
   try {
-    return await readKeyState(target, key, target.clock.now(), signal);
+    return await readKeyState(target, key, target.clock, signal);
   } catch (error) {
     if (isSluiceError(error, 'aborted')) throw error;
     return error instanceof Error ? error : new Error(messageOf(error));

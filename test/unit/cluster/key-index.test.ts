@@ -74,7 +74,7 @@ describe('the index of keys', () => {
         const listed = new Map([...index.entries(clock.now())].map((entry) => [entry.key, entry.revision]));
         const read = new Map<string, number>();
         for (const key of names) {
-          const entry = await readEntry({ subjects, log }, key, clock.now());
+          const entry = await readEntry({ subjects, log }, key, clock);
           if (entry !== undefined) read.set(key, entry.position);
         }
         assert.deepEqual([...listed].sort(), [...read].sort());

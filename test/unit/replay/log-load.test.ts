@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { isSluiceError } from '../../../src/errors.ts';
+import type { Log } from '../../../src/log/log.ts';
 import { readKeyState } from '../../../src/replay/log-read.ts';
 import type { Entry } from '../../../src/store/entry-store.ts';
 import { valueIn } from '../../support/entries.ts';
@@ -249,7 +250,7 @@ describe('the state of a key in the log', () => {
   it('has the position of whatever stands there, and the entry only when it is valid', async () => {
     const { stranger, subjects, clock } = world;
     const state = async (key: string): Promise<readonly [number, boolean]> => {
-      const found = await readKeyState({ subjects, log: world.log }, key, clock.now());
+      const found = await readKeyState({ subjects, log: world.log }, key, clock);
       return [found.position, found.entry !== undefined];
     };
     assert.deepEqual(await state('k'), [0, false]);
@@ -265,11 +266,26 @@ describe('the state of a key in the log', () => {
     assert.deepEqual(await state('k'), [5, false]);
   });
 
+  it('is judged when the log has answered, not when it was asked', async () => {
+    const { stranger, subjects, clock } = world;
+    await stranger.put('k', 'v', { expiresAtMs: clock.now() + 1_000 });
+    const late: Log = {
+      ...world.log,
+      async latest(subject) {
+        const found = await world.log.latest(subject);
+        await clock.advance(2_000);
+        return found;
+      },
+    };
+    const found = await readKeyState({ subjects, log: late }, 'k', clock);
+    assert.deepEqual([found.position, found.entry], [1, undefined]);
+  });
+
   it('is not saved from a clear by a basis above its own position', async () => {
     const { stranger, subjects, clock } = world;
     await stranger.put('k', 'v', { basis: 1_000_000 });
     await stranger.clear();
-    const found = await readKeyState({ subjects, log: world.log }, 'k', clock.now());
+    const found = await readKeyState({ subjects, log: world.log }, 'k', clock);
     assert.equal(found.entry, undefined);
   });
 });

@@ -348,7 +348,7 @@ async function truth({ world }: Scene): Promise<Truth> {
   const content: Record<string, string | undefined> = {};
   const doubtful = new Set<string>();
   for (const key of someKeys) {
-    const found = await readEntry(world, key, world.clock.now());
+    const found = await readEntry(world, key, world.clock);
     if (found === undefined) continue;
     content[key] = `${found.position} ${valueIn(found.put)}`;
     if (found.put.basis !== undefined && found.put.tags !== undefined) doubtful.add(key);

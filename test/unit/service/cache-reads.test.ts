@@ -233,6 +233,21 @@ describe('a partition that is not here, or not yet', () => {
     assert.deepEqual(asked, [[0, 'k', { minPosition: 5 }]]);
   });
 
+  it('is not served from another node when its life was over before the answer came', async () => {
+    const expiresAtMs = world.clock.now() + 1_000;
+    const found = {
+      ...{ value: bytesOf('v'), revision: 5, atMs: 0, tags: undefined, contentType: undefined },
+      expiresAtMs,
+    };
+    const cache = createElsewhere(nowhere(), {
+      get: async () => ({ found, position: 5 }),
+      list: async () => undefined,
+    });
+    assert.equal(await read({ cache } as Process, 'k'), 'v');
+    await world.clock.advance(1_000);
+    assert.deepEqual(await cache.get('k'), { found: undefined, position: 5 });
+  });
+
   it('is read from the log when there is no other node', async () => {
     const cache = createElsewhere(nowhere());
     const position = await world.stranger.put('k', 'v', { tags: ['t'] });
