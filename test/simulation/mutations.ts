@@ -163,8 +163,8 @@ export const mutations: readonly Mutation[] = [
     name: 'echo of a write told as conflict',
     what: 'a comparison that loses against an earlier attempt of the same write is reported as lost',
     file: 'nats/writing/pending-write.js',
-    from: 'return { position, isDuplicate: true };',
-    to: 'return conflictOf(pending, reason);',
+    from: 'return { position, isDuplicate: true };\n        // Stored and overwritten',
+    to: 'return conflictOf(pending, reason);\n        // Stored and overwritten',
     seeds: 900,
   },
   {
