@@ -230,15 +230,17 @@ export function createPublisher(
       const open = doubtful.filter(({ place }) => place === 'checking');
       const [first] = open;
       if (first === undefined) return;
-      try {
-        const survey = await first.target.survey(Math.min(...open.map(({ above }) => above)));
+      const above = open.reduce((least, pending) => Math.min(least, pending.above), Number.POSITIVE_INFINITY);
+      const survey = await first.target.survey(above).catch((error: unknown) => messageOf(error));
+      if (typeof survey !== 'string') {
         for (const pending of open) if (pending.place === 'checking') settleBySurvey(pending, survey);
-      } catch (error) {
-        for (const pending of open) pending.reason = messageOf(error);
-        await pause(clock, limits.retryMs);
-        const now = clock.monotonic();
-        for (const pending of open) if (now >= endOf(pending)) settle(pending, gaveUp(pending, now, ''));
+        window.drain();
+        return;
       }
+      for (const pending of open) pending.reason = survey;
+      await pause(clock, limits.retryMs);
+      const now = clock.monotonic();
+      for (const pending of open) if (now >= endOf(pending)) settle(pending, gaveUp(pending, now, ''));
       window.drain();
     }
   }
