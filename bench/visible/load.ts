@@ -24,8 +24,7 @@ export function stampedValue(valueBytes: number): Buffer {
 }
 
 /** Sends at an even pace, as far as timers allow; resolves when all were sent. */
-export function pace(setup: VisibleSetup, send: (index: number) => void): Promise<void> {
-  const { messages, perSecond } = setup;
+export function pace({ messages, perSecond }: VisibleSetup, send: (index: number) => void): Promise<void> {
   return new Promise((resolve) => {
     const startedMs = performance.now();
     let sent = 0;
