@@ -2,9 +2,11 @@
  * What a store takes: memory in use after it was filled in part and after it was filled, as replay fills it, from messages in
  * receive buffers of 64 KiB, each time after the garbage was collected.
  */
+
 import { systemClock } from '../../src/base/clock.ts';
 import { type BucketContext, decodeBucketRecord } from '../../src/events/entry.ts';
 import { encodeHeader, formatField, headerNames } from '../../src/events/header.ts';
+import { LogRecord } from '../../src/events/record.ts';
 import { bucketSubjects } from '../../src/events/subjects.ts';
 import { createEntryStore, type EntryStore, entryBytes } from '../../src/store/entry-store.ts';
 import { spreadOf } from '../rounds.ts';
@@ -34,13 +36,15 @@ export const createSide: CreateSide<MemorySetup> = async ({ entries, valueBytes,
 
   /** Applies a message as it comes from the network: a slice of a buffer that holds others too. */
   function apply(into: EntryStore, index: number): void {
-    if (frame.length < valueBytes) frame = Buffer.alloc(Math.max(frameBytes, valueBytes), position % 251);
-    const data = frame.subarray(0, valueBytes);
-    frame = frame.subarray(valueBytes);
+    const payloadBytes = header.length + valueBytes;
+    if (frame.length < payloadBytes) frame = Buffer.alloc(Math.max(frameBytes, payloadBytes), position % 251);
+    const payload = frame.subarray(0, payloadBytes);
+    payload.set(header);
+    frame = frame.subarray(payload.length);
     position += 1;
-    const subject = Buffer.from(context.subjects.keyPrefix + keyOf(index)).toString('latin1');
+    const subject = Buffer.from(context.subjects.keyPrefix + keyOf(index));
     const atMs = 1_700_000_000_000 + position;
-    const event = decodeBucketRecord(context, { position, atMs, subject, header, data });
+    const event = decodeBucketRecord(context, new LogRecord(position, atMs, subject, payload, header.length));
     if (event.type !== 'entry.put') throw new Error(event.type);
     into.put(event, position, atMs);
   }

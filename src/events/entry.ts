@@ -8,7 +8,7 @@ import { SluiceError } from '../errors.ts';
 import { formatNatsTtl, parseNatsTtl } from './duration.ts';
 import { formatField, headerNames } from './header.ts';
 import { createHeaderScan } from './header-scan.ts';
-import { decodeKey, encodeKey } from './key.ts';
+import { decodeKey, decodePlainKey, encodeKey } from './key.ts';
 import type { LogRecord, LogWrite, Position } from './record.ts';
 import type { BucketSubjects } from './subjects.ts';
 
@@ -51,23 +51,29 @@ const fields = { expires: 0, ttl: 1, basis: 2, tags: 3, type: 4, key: 5, operati
 const header = createHeaderScan((Object.keys(fields) as (keyof typeof fields)[]).map((name) => headerNames[name]));
 
 export function decodeBucketRecord(context: BucketContext, record: LogRecord): BucketEvent {
-  const { subject } = record;
   const { subjects } = context;
-  if (subject.startsWith(subjects.keyPrefix)) {
-    return decodeEntry(context, record, subject.slice(subjects.keyPrefix.length));
-  }
+  if (beginsWith(record.subjectBytes, subjects.keyPrefixBytes)) return decodeEntry(context, record);
+  const { subject } = record;
   if (subject === subjects.clear) return cleared;
   if (subject.startsWith(subjects.tagPrefix)) {
-    header.read(record.header);
+    header.read(record.payload, record.headerLength);
     const tag = decodeKey(subject.slice(subjects.tagPrefix.length), header.text(fields.key));
     return tag === undefined ? { type: 'foreign', reason: 'tag token' } : { type: 'tag.invalidated', tag };
   }
   return { type: 'foreign', reason: 'subject' };
 }
 
-function decodeEntry(context: BucketContext, record: LogRecord, token: string): BucketEvent {
-  header.read(record.header);
-  const key = decodeKey(token, header.text(fields.key));
+function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let index = 0; index < prefix.length; index += 1) if (bytes[index] !== prefix[index]) return false;
+  return true;
+}
+
+function decodeEntry({ subjects, log }: BucketContext, record: LogRecord): BucketEvent {
+  header.read(record.payload, record.headerLength);
+  const key =
+    decodePlainKey(record.subjectBytes, subjects.keyPrefixBytes.length) ??
+    decodeKey(record.subject.slice(subjects.keyPrefix.length), header.text(fields.key));
   if (key === undefined) return { type: 'foreign', reason: 'key token' };
   // A marker is a delete, whatever else it looks like.
   if (header.has(fields.markerReason)) return { type: 'entry.deleted', key };
@@ -77,7 +83,7 @@ function decodeEntry(context: BucketContext, record: LogRecord, token: string): 
     if (operation !== 'PUT')
       return { type: 'entry.unreadable', key, reason: `${headerNames.operation}: ${operation.slice(0, 32)}` };
   }
-  return decodePut(key, record, record.atMs + context.log.maxAgeMs);
+  return decodePut(key, record, record.atMs + log.maxAgeMs);
 }
 
 function decodePut(key: string, record: LogRecord, ageLimitMs: number): BucketEvent {

@@ -5,8 +5,8 @@
  */
 
 export interface HeaderScan {
-  /** Reads a block; undefined is a block without fields. What the last one had is forgotten. */
-  read(block: Uint8Array | undefined): void;
+  /** Reads the block that so many bytes begin with; 0 is a block without fields. What the last one had is forgotten. */
+  read(bytes: Uint8Array, length: number): void;
   /** Fields are numbered as the names that the scan was made with. */
   has(field: number): boolean;
   /** The value in memory of its own, or undefined. The same value twice in a row is the same text. */
@@ -37,6 +37,7 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
   /** By field: the value that was last made text of. Many are the same from record to record. */
   const lasts: ({ readonly bytes: Buffer; readonly text: string } | undefined)[] = [];
   let block: Uint8Array = nothing;
+  let blockEnd = 0;
 
   function note(nameAt: number, colonAt: number, lineEnd: number): void {
     for (const field of byLength[colonAt - nameAt] ?? []) {
@@ -55,8 +56,8 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
   /** A value ends with both characters of a line end; it may hold each of them alone. */
   function valueEnd(lineEnd: number): number {
     let end = lineEnd;
-    while (end < block.length && (block[end] !== lineFeed || block[end - 1] !== carriageReturn)) end += 1;
-    return end < block.length ? end - 1 : end;
+    while (end < blockEnd && (block[end] !== lineFeed || block[end - 1] !== carriageReturn)) end += 1;
+    return end < blockEnd ? end - 1 : end;
   }
 
   function trim(field: number): void {
@@ -75,11 +76,11 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
   }
 
   return {
-    read(next) {
+    read(next, length) {
       for (let field = 0; field < starts.length; field += 1) starts[field] = 0;
-      if (next === undefined) return;
+      if (length === 0) return;
       block = next;
-      const { length } = next;
+      blockEnd = length;
       // The first line is the version.
       let index = 0;
       while (index < length && next[index] !== lineFeed) index += 1;

@@ -5,6 +5,7 @@
  *
  * Replay reads millions of these, so a block is turned into text once and searched, never parsed into a map.
  */
+import { asBuffer } from '../base/bytes.ts';
 
 export const headerNames = {
   expires: 'Sluice-Expires',
@@ -40,8 +41,7 @@ export function encodeHeader(fields: string): Uint8Array {
 
 /** The block as text, for `readField`. */
 export function headerText(block: Uint8Array): string {
-  const bytes = Buffer.isBuffer(block) ? block : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
-  return bytes.toString('utf8');
+  return asBuffer(block).toString('utf8');
 }
 
 /** The first value of a header (names are case-sensitive, as in NATS), trimmed, or undefined. */

@@ -6,6 +6,7 @@
  * `encodeKey` would never produce is not decoded at all, because two tokens for one key would be two truths.
  */
 import { createHash } from 'node:crypto';
+import { asBuffer } from '../base/bytes.ts';
 import { SluiceError } from '../errors.ts';
 import { ownText } from './own-text.ts';
 
@@ -15,11 +16,13 @@ export const keyBytesMax = 1024;
 export const escapedTokenBytesMax = 256;
 
 const hashPrefix = '=sha256-';
+/** NATS KV keeps such names for itself. */
+const reservedPrefix = '_kv';
 const kvCharacters: ReadonlySet<string> = new Set(
   '-/_=.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789',
 );
-/** By character code: 1 where NATS KV takes it. */
-const isKvCode = Uint8Array.from({ length: 128 }, (_, code) => (kvCharacters.has(String.fromCharCode(code)) ? 1 : 0));
+/** By character code, or byte: 1 where NATS KV takes it. */
+const isKvCode = Uint8Array.from({ length: 256 }, (_, code) => (kvCharacters.has(String.fromCharCode(code)) ? 1 : 0));
 const dot = 0x2e;
 const equalsSign = 0x3d;
 const escapeSequence = /=[0-9A-F]{2}/;
@@ -68,7 +71,25 @@ export function decodeKey(token: string, escaped?: string): string | undefined {
     : undefined;
 }
 
-/** One loop instead of a pattern: each event of a replay passes here. */
+/**
+ * The key that is its own token, from the bytes of a subject that it ends; undefined for one with an equals sign, and for whatever
+ * else `decodeKey` has to look at. Each event of a replay passes here.
+ */
+export function decodePlainKey(subject: Uint8Array, from: number): string | undefined {
+  const end = subject.length;
+  if (from >= end || end - from > keyBytesMax) return undefined;
+  // As if a dot stood before it, so that a leading dot is a double one.
+  let previous = dot;
+  for (let index = from; index < end; index += 1) {
+    const code = subject[index] ?? 0;
+    if (isKvCode[code] !== 1 || code === equalsSign || (code === dot && previous === dot)) return undefined;
+    previous = code;
+  }
+  if (previous === dot) return undefined;
+  const key = asBuffer(subject).toString('latin1', from, end);
+  return key.startsWith(reservedPrefix) ? undefined : key;
+}
+
 function isOwnToken(key: string): boolean {
   // As if a dot stood before it, so that a leading dot is a double one.
   let previous = dot;
@@ -79,7 +100,7 @@ function isOwnToken(key: string): boolean {
     if (code === equalsSign) hasEqualsSign = true;
     previous = code;
   }
-  if (previous === dot || key.startsWith('_kv')) return false;
+  if (previous === dot || key.startsWith(reservedPrefix)) return false;
   return !hasEqualsSign || (!escapeSequence.test(key) && !key.startsWith(hashPrefix));
 }
 
@@ -87,7 +108,7 @@ function isOwnToken(key: string): boolean {
 function escapeKey(key: string): string {
   let escaped = '';
   for (const byte of Buffer.from(key, 'utf8')) escaped += isSafeByte(byte) ? String.fromCharCode(byte) : hex(byte);
-  return escaped.startsWith('_kv') ? `=5F${escaped.slice(1)}` : escaped;
+  return escaped.startsWith(reservedPrefix) ? `=5F${escaped.slice(1)}` : escaped;
 }
 
 const hex = (byte: number): string => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`;

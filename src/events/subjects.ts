@@ -31,6 +31,8 @@ export interface BucketSubjects {
   readonly bucket: string;
   /** `$KV.<bucket>.`; a key's token follows. */
   readonly keyPrefix: string;
+  /** The same in UTF-8. */
+  readonly keyPrefixBytes: Uint8Array;
   /** `<cluster>.bucket.<bucket>.clear` */
   readonly clear: string;
   /** `<cluster>.bucket.<bucket>.tag.`; a tag's token follows. */
@@ -40,13 +42,15 @@ export interface BucketSubjects {
 }
 
 export function bucketSubjects(cluster: string, bucket: string): BucketSubjects {
+  const keyPrefix = `$KV.${bucket}.`;
   return {
     cluster,
     bucket,
-    keyPrefix: `$KV.${bucket}.`,
+    keyPrefix,
+    keyPrefixBytes: Buffer.from(keyPrefix, 'utf8'),
     clear: `${cluster}.bucket.${bucket}.clear`,
     tagPrefix: `${cluster}.bucket.${bucket}.tag.`,
-    all: [`$KV.${bucket}.>`, `${cluster}.bucket.${bucket}.>`],
+    all: [`${keyPrefix}>`, `${cluster}.bucket.${bucket}.>`],
   };
 }
 

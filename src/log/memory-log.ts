@@ -10,7 +10,7 @@ import { abortedBy } from '../base/waiters.ts';
 import { SluiceError } from '../errors.ts';
 import { parseNatsTtl } from '../events/duration.ts';
 import { encodeHeader, formatField, headerNames, headerText, readField } from '../events/header.ts';
-import type { LogRecord, LogWrite, Position } from '../events/record.ts';
+import { type LogRecord, type LogWrite, type Position, recordOf } from '../events/record.ts';
 import type { Appended, AppendOptions, Log, LogBounds, LogReader, PurgeOptions, ReaderEvents } from './log.ts';
 
 export interface MemoryLogOptions {
@@ -91,13 +91,13 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
   function store(write: LogWrite, id: string | undefined): Position {
     const fields = id === undefined ? write.fields : write.fields + formatField(headerNames.messageId, id);
     last += 1;
-    const record: LogRecord = {
+    const record = recordOf({
       position: last,
       atMs: Math.floor(clock.now()),
       subject: write.subject,
       header: fields === '' ? undefined : encodeHeader(fields),
-      data: copyOf(write.data),
-    };
+      data: write.data,
+    });
     records.set(last, record);
     expireLater(record);
     insert(write.subject, last);
@@ -165,7 +165,8 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
       reader.next = record.position + 1;
       reader.isIdle = false;
       pending -= 1;
-      reader.events.record(lend(record), pending);
+      // What a receiver does to the bytes that it was lent must not reach the log.
+      reader.events.record(record.copy(), pending);
     }
     if (!isLive()) return;
     reader.next = Math.max(reader.next, last + 1);
@@ -252,7 +253,7 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
     async latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined> {
       checkAvailable(signal);
       const record = records.get(bySubject.get(subject)?.at(-1) ?? 0);
-      return record === undefined ? undefined : lend(record);
+      return record?.copy();
     },
     async open(from: Position, events: ReaderEvents): Promise<LogReader> {
       checkAvailable();
@@ -316,12 +317,3 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
 /** `a.>` covers all that begins with `a.`. */
 const isCovered = (subject: string, filter: string): boolean =>
   filter.endsWith('.>') ? subject.startsWith(filter.slice(0, -1)) : subject === filter;
-
-// Not `slice`: a Buffer's is only a view.
-const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
-
-/** What a receiver does to the bytes that it was lent must not reach the log. */
-function lend(record: LogRecord): LogRecord {
-  const { header } = record;
-  return { ...record, header: header === undefined ? undefined : copyOf(header), data: copyOf(record.data) };
-}

@@ -4,7 +4,7 @@
  * short time-out.
  */
 import { SluiceError } from '../errors.ts';
-import type { LogRecord, Position } from '../events/record.ts';
+import { type LogRecord, type Position, recordOf } from '../events/record.ts';
 import type { Link } from './link.ts';
 
 /** A stream's configuration as the server states it. Durations in nanoseconds. */
@@ -156,13 +156,13 @@ async function getMessage(
       message: { subject: string; seq: number; hdrs?: string; data?: string; time: string };
     }>(link, `STREAM.MSG.GET.${stream}`, which, timeoutMs);
     const { message } = answer;
-    return {
+    return recordOf({
       position: message.seq,
       atMs: Math.floor(Date.parse(message.time)),
       subject: message.subject,
       header: message.hdrs === undefined ? undefined : Buffer.from(message.hdrs, 'base64'),
       data: message.data === undefined ? new Uint8Array(0) : Buffer.from(message.data, 'base64'),
-    };
+    });
   } catch (error) {
     if (isErrCode(error, errCodes.messageNotFound)) return undefined;
     throw error;

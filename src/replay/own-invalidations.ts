@@ -3,13 +3,13 @@
  * the follower passes without meeting it was replaced by a newer one of the kind, or its history was given up: then the copy has
  * made entries void that are not.
  */
-import type { Position } from '../events/record.ts';
+import type { LogRecord, Position } from '../events/record.ts';
 import type { Log } from '../log/log.ts';
 
 export interface OwnInvalidations {
   /** Returns the position. */
   wrote(subject: string, position: Position): Position;
-  met(subject: string, position: Position): void;
+  met(record: LogRecord): void;
   /** Looks into the log for those that were passed; `onLost` is told of one that is not in it. */
   settle(applied: Position, onLost: (reason: string) => void): void;
   reset(): void;
@@ -28,8 +28,8 @@ export function createOwnInvalidations(log: Log): OwnInvalidations {
       if (position > (unmet.get(subject) ?? 0)) unmet.set(subject, position);
       return position;
     },
-    met(subject, position) {
-      if (unmet.size > 0) forget(subject, position);
+    met(record) {
+      if (unmet.size > 0) forget(record.subject, record.position);
     },
     settle(applied, onLost) {
       for (const [subject, position] of unmet) {

@@ -150,7 +150,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
   function apply(record: LogRecord): void {
     const { position } = record;
     const event = decodeBucketRecord(options, record);
-    ownInvalidations.met(record.subject, position);
+    ownInvalidations.met(record);
     switch (event.type) {
       case 'entry.put':
         counters.puts += 1;

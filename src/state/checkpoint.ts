@@ -7,7 +7,9 @@
  * Equal states give equal bytes, so a checkpoint is also the digest by which replays are compared (G7). A reader uses it
  * or refuses it with a reason; it never repairs one. What is accepted is exactly what this version would write.
  */
+
 import { createHash } from 'node:crypto';
+import { asBuffer } from '../base/bytes.ts';
 import { messageOf } from '../errors.ts';
 import { readCacheDeclaration } from '../events/control.ts';
 import type { Position } from '../events/record.ts';
@@ -79,7 +81,7 @@ function canonicalJson(value: unknown): string {
 
 export function decodeCheckpoint(data: Uint8Array): Checkpoint | RefusedCheckpoint {
   if (data.length > checkpointBytesMax) return { refused: `bytes: ${data.length}; at most ${checkpointBytesMax}` };
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = asBuffer(data);
   const [line = '', version, checksum] = firstLine.exec(bytes.toString('latin1', 0, firstLineBytesMax)) ?? [];
   if (line === '') return { refused: 'format: is not a checkpoint' };
   if (version !== String(controlReducer.version))

@@ -10,7 +10,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
 import { withGetters } from '../base/with-getters.ts';
 import { createCoarseTime, neverCoarse } from './coarse-time.ts';
-import { type Entry, type EntryPut, HeldEntry, isSameEvent, type Position } from './entry.ts';
+import { type Entry, type EntryPut, endOf, HeldEntry, isSameEvent, type Position } from './entry.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createShownValues, type Shown } from './shown-values.ts';
 import { createTagIndex } from './tag-index.ts';
@@ -132,7 +132,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   function index(entry: HeldEntry): void {
     bytes += entry.bytes;
-    if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(entry);
+    if (entry.endsAtMs !== undefined) expiring.add(entry);
     tags.add(entry);
   }
 
@@ -204,7 +204,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
 
   function unindex(entry: HeldEntry): void {
     bytes -= entry.bytes;
-    if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.delete(entry);
+    if (entry.endsAtMs !== undefined) expiring.delete(entry);
     tags.remove(entry);
   }
 
@@ -237,8 +237,8 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
   const heldFrom = ({ isLocal, revision }: HeldEntry): Position => (isLocal ? revision + 1 : revision);
   const isSunk = (entry: HeldEntry): boolean => heldFrom(entry) < floor;
 
-  const heldOf = (put: EntryPut, revision: Position, atMs: number): HeldEntry =>
-    new HeldEntry(put, revision, atMs, time.toCoarse(put.expiresAtMs));
+  const heldOf = (put: EntryPut, revision: Position, atMs: number, isLocal = false): HeldEntry =>
+    new HeldEntry(put, revision, atMs, time.toCoarse(put.expiresAtMs), isLocal);
 
   /** Keeps what is true and has room, in place of what the key has now, which it ends in any case. */
   function admit(entry: HeldEntry, value: Uint8Array): boolean {
@@ -264,9 +264,9 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
     if (known.expiresAtMs !== put.expiresAtMs) {
       expiring.delete(known);
       shown.hide(known);
-      known.expiresAtMs = put.expiresAtMs;
+      known.endsAtMs = endOf(put);
       known.expiresCoarse = time.toCoarse(put.expiresAtMs);
-      if (put.expiresAtMs !== Number.POSITIVE_INFINITY) expiring.add(known);
+      if (known.endsAtMs !== undefined) expiring.add(known);
     }
     return true;
   }
@@ -317,9 +317,7 @@ export function createEntryStore(clock: Clock, initial: StoreLimits): EntryStore
       if (known !== undefined && known.revision > basis) return false;
       // The log goes on having what this one hides.
       if (known !== undefined && !known.isLocal) hasEvicted = true;
-      const entry = heldOf(put, basis, atMs);
-      entry.isLocal = true;
-      return admit(entry, put.value);
+      return admit(heldOf(put, basis, atMs, true), put.value);
     },
     remove(key, revision) {
       const known = lru.peek(key, asUsual);

@@ -60,7 +60,27 @@ export function entryBytes(key: string, valueBytes: number, tags?: readonly stri
 export const basisOf = (put: EntryPut, revision: Position): Position =>
   put.basis === undefined || put.basis > revision ? revision : put.basis;
 
-/** The entry as the store holds it. */
+/** What most entries have in common, so they share it. */
+type Traits = Pick<Entry, 'tags' | 'contentType' | 'isLocal'>;
+
+const plainTraits: Traits = { tags: undefined, contentType: undefined, isLocal: false };
+/** Those of entries that have a content type and nothing else. */
+const traitsByType = new Map<string, Traits>();
+const traitsByTypeMax = 1_000;
+
+function traitsOf({ tags, contentType }: EntryPut, isLocal: boolean): Traits {
+  if (tags !== undefined || isLocal) return { tags, contentType, isLocal };
+  if (contentType === undefined) return plainTraits;
+  let traits = traitsByType.get(contentType);
+  if (traits === undefined) {
+    traits = { tags, contentType, isLocal };
+    if (traitsByType.size >= traitsByTypeMax) traitsByType.clear();
+    traitsByType.set(contentType, traits);
+  }
+  return traits;
+}
+
+/** The entry as the store holds it. A replay makes millions, and each field is copied twice before it comes to rest. */
 export class HeldEntry implements Entry, Tenant {
   // Declared, not initialised: the constructor sets them in this order. The first ones share a cache line with the object's
   // head, and are all that a hit reads.
@@ -73,14 +93,13 @@ export class HeldEntry implements Entry, Tenant {
   declare offset: number;
   declare readonly length: number;
   declare readonly basis: Position;
-  declare expiresAtMs: number;
+  /** undefined: never. A date is an object of its own, which most entries do without. */
+  declare endsAtMs: number | undefined;
   declare atMs: number;
-  declare readonly tags: readonly string[] | undefined;
-  declare readonly contentType: string | undefined;
-  declare isLocal: boolean;
+  declare readonly traits: Traits;
 
   /** Its value has no place yet. */
-  constructor(put: EntryPut, revision: Position, atMs: number, expiresCoarse: number) {
+  constructor(put: EntryPut, revision: Position, atMs: number, expiresCoarse: number, isLocal: boolean) {
     this.expiresCoarse = expiresCoarse;
     this.revision = revision;
     this.decoded = undefined;
@@ -89,11 +108,25 @@ export class HeldEntry implements Entry, Tenant {
     this.offset = 0;
     this.length = put.value.length;
     this.basis = basisOf(put, revision);
-    this.expiresAtMs = put.expiresAtMs;
+    this.endsAtMs = endOf(put);
     this.atMs = atMs;
-    this.tags = put.tags;
-    this.contentType = put.contentType;
-    this.isLocal = false;
+    this.traits = traitsOf(put, isLocal);
+  }
+
+  get expiresAtMs(): number {
+    return this.endsAtMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  get tags(): readonly string[] | undefined {
+    return this.traits.tags;
+  }
+
+  get contentType(): string | undefined {
+    return this.traits.contentType;
+  }
+
+  get isLocal(): boolean {
+    return this.traits.isLocal;
   }
 
   get value(): Uint8Array {
@@ -104,6 +137,10 @@ export class HeldEntry implements Entry, Tenant {
     return entryBytes(this.key, this.length, this.tags);
   }
 }
+
+/** When it ends; undefined: never. */
+export const endOf = ({ expiresAtMs }: EntryPut): number | undefined =>
+  expiresAtMs === Number.POSITIVE_INFINITY ? undefined : expiresAtMs;
 
 /** True when the put says what is held already. */
 export function isSameEvent(known: HeldEntry, put: EntryPut): boolean {

@@ -34,8 +34,7 @@ async function listen(log: Log, from: Position): Promise<Listening> {
   const idles: Listening['idles'] = [];
   const ends: string[] = [];
   const reader = await log.open(from, {
-    record: (record, pending) =>
-      void heard.push({ record: { ...record, data: Uint8Array.from(record.data) }, pending }),
+    record: (record, pending) => void heard.push({ record: record.copy(), pending }),
     idle: (provenAtMs, through) => void idles.push({ provenAtMs, through, heardBefore: heard.length }),
     alive: () => undefined,
     ended: (reason) => void ends.push(reason),

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { headers, type Msg } from '@nats-io/nats-core';
 import type { Link } from '../../src/nats/link.ts';
 import { createOutbox } from '../../src/nats/wire/outbox.ts';
-import { hasRawShape, rawData, rawHeader, rawReply, rawStatus, rawSubject } from '../../src/nats/wire/raw-message.ts';
+import { hasRawShape, rawHeader, rawRecord, rawReply, rawStatus } from '../../src/nats/wire/raw-message.ts';
 import {
   type CommandParts,
   commandBytesMax,
@@ -52,15 +52,18 @@ describe('the shape of the NATS driver', () => {
     map.set('Sluice-Tags', 'größe');
     const full = await receive('shape.größe', 'body', { reply: 'reply.to', headers: map });
     assert.ok(hasRawShape(full));
-    assert.equal(rawSubject(full), full.subject);
+    const record = rawRecord(full, 7, 8);
+    assert.deepEqual([record.position, record.atMs, record.subject], [7, 8, full.subject]);
+    assert.deepEqual(Buffer.from(record.header ?? []), Buffer.from(rawHeader(full) ?? []));
     assert.equal(Buffer.from(rawReply(full) ?? []).toString(), 'reply.to');
     assert.equal(Buffer.from(rawHeader(full) ?? []).toString(), 'NATS/1.0\r\nSluice-Tags: größe\r\n\r\n');
-    assert.equal(Buffer.from(rawData(full)).toString(), 'body');
+    assert.equal(Buffer.from(record.data).toString(), 'body');
     const bare = await receive('shape.bare', '', {});
     assert.ok(hasRawShape(bare));
     assert.equal(rawReply(bare), undefined);
     assert.equal(rawHeader(bare), undefined);
-    assert.equal(rawData(bare).length, 0);
+    assert.equal(rawRecord(bare, 1, 1).header, undefined);
+    assert.equal(rawRecord(bare, 1, 1).data.length, 0);
   });
 
   it('dials again at once, though the wall clock was set back since it dialled last', async () => {

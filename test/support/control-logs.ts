@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { decodeControlRecord, encodeControlEvent, type WritableControlEvent } from '../../src/events/control.ts';
-import type { LogRecord } from '../../src/events/record.ts';
+import { type LogRecord, recordOf } from '../../src/events/record.ts';
 import { applyControl, type ControlState, initControl } from '../../src/state/control.ts';
 import { atMsOf } from './given-when-then.ts';
 import { fixturesFolder } from './project.ts';
@@ -16,13 +16,8 @@ export interface ControlMessage {
   readonly data: string;
 }
 
-export const toRecord = ({ subject, data }: ControlMessage, position: number): LogRecord => ({
-  position,
-  atMs: atMsOf(position),
-  subject,
-  header: undefined,
-  data: Buffer.from(data),
-});
+export const toRecord = ({ subject, data }: ControlMessage, position: number): LogRecord =>
+  recordOf({ position, atMs: atMsOf(position), subject, header: undefined, data: Buffer.from(data) });
 
 /** Applies messages at the positions after `from` to a state. */
 export function replay(messages: readonly ControlMessage[], from = 0, state = initControl()): ControlState {
@@ -113,6 +108,6 @@ export function loadRecordedLog(name: string): LogRecord[] {
   const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => {
     const { position, atMs, subject, data } = JSON.parse(line) as RecordedLine;
-    return { position, atMs, subject, header: undefined, data: Buffer.from(data) };
+    return recordOf({ position, atMs, subject, header: undefined, data: Buffer.from(data) });
   });
 }

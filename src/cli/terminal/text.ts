@@ -2,6 +2,7 @@
  * How things look to people: keys, values, times, amounts. Nothing from a cache reaches a terminal as it is: a key or value
  * may hold anything, and a terminal obeys control characters.
  */
+import { asBuffer } from '../../base/bytes.ts';
 
 const unsafe = /[\p{C}\u2028\u2029]/u;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -53,7 +54,7 @@ function lastBoundary(bytes: Uint8Array): number {
 export function jsonValue(value: Uint8Array): { readonly encoding: 'text' | 'base64'; readonly value: string } {
   const text = textOf(value);
   if (text !== undefined) return { encoding: 'text', value: text };
-  return { encoding: 'base64', value: Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64') };
+  return { encoding: 'base64', value: asBuffer(value).toString('base64') };
 }
 
 /** ISO 8601 in UTC, or undefined for never. */

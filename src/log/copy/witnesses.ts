@@ -39,9 +39,18 @@ export interface Testimony {
 }
 
 interface Witness {
+  readonly position: Position;
+  readonly atMs: number;
+  readonly subject: string;
+}
+
+/** A place in the ring. */
+interface Seat {
   position: Position;
   atMs: number;
-  subject: string;
+  /** A copy of the subject, which becomes text when somebody asks. */
+  subject: Buffer;
+  subjectLength: number;
 }
 
 const witnessesMax = 16;
@@ -50,21 +59,26 @@ const attendedMax = 100_000;
 
 export function createWitnesses(): Witnesses {
   // A ring of objects that are used again: a replay notes millions of messages.
-  const ring: Witness[] = Array.from({ length: witnessesMax }, () => ({ position: 0, atMs: 0, subject: '' }));
+  const ring = Array.from({ length: witnessesMax }, createSeat);
   let next = 0;
   /** Questions under way, and what was applied since the first of them. */
   let attending = 0;
   const attended = new Map<Position, number>();
 
-  const known = (): Witness[] => ring.filter(({ position }) => position > 0);
+  const known = (): Witness[] =>
+    ring
+      .filter(({ position }) => position > 0)
+      .map(({ position, atMs, subject, subjectLength }) => ({
+        ...{ position, atMs },
+        subject: subject.toString('utf8', 0, subjectLength),
+      }));
 
   /** The newest first, one for each subject. */
   function distinct(): Witness[] {
     const subjects = new Set<string>();
     return known()
       .sort((a, b) => b.position - a.position)
-      .filter(({ subject }) => !subjects.has(subject) && subjects.add(subject))
-      .map((witness) => ({ ...witness }));
+      .filter(({ subject }) => !subjects.has(subject) && subjects.add(subject));
   }
 
   const getters = {
@@ -74,17 +88,19 @@ export function createWitnesses(): Witnesses {
     },
   };
   return withGetters<Witnesses, keyof typeof getters>(getters, {
-    note({ position, atMs, subject }) {
-      const witness = ring[next];
+    note({ position, atMs, subjectBytes }) {
+      const seat = ring[next];
       next = (next + 1) % witnessesMax;
-      if (witness === undefined) return;
-      witness.position = position;
-      witness.atMs = atMs;
-      witness.subject = subject;
+      if (seat === undefined) return;
+      seat.position = position;
+      seat.atMs = atMs;
+      if (seat.subject.length < subjectBytes.length) seat.subject = Buffer.allocUnsafeSlow(2 * subjectBytes.length);
+      for (let at = 0; at < subjectBytes.length; at += 1) seat.subject[at] = subjectBytes[at] ?? 0;
+      seat.subjectLength = subjectBytes.length;
       if (attending > 0 && attended.size < attendedMax) attended.set(position, atMs);
     },
     forget() {
-      for (const witness of ring) witness.position = 0;
+      for (const seat of ring) seat.position = 0;
       attended.clear();
     },
     attend() {
@@ -110,6 +126,8 @@ export function createWitnesses(): Witnesses {
     },
   });
 }
+
+const createSeat = (): Seat => ({ position: 0, atMs: 0, subject: Buffer.allocUnsafeSlow(64), subjectLength: 0 });
 
 async function compare(
   witnesses: readonly Witness[],

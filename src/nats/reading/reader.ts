@@ -20,7 +20,7 @@ import type { LogReader, ReaderEvents } from '../../log/log.ts';
 import { isAtLeast, type Link } from '../link.ts';
 import { callApi, firstMessageFrom } from '../stream-api.ts';
 import { type Delivery, parseAckSubject } from '../wire/ack-subject.ts';
-import { rawData, rawHeader, rawReply, rawStatus, rawSubject } from '../wire/raw-message.ts';
+import { rawHeader, rawRecord, rawReply, rawStatus } from '../wire/raw-message.ts';
 import type { ConsumerCleanup } from './consumer-cleanup.ts';
 import { createSkipGuard } from './skip-guard.ts';
 
@@ -152,18 +152,18 @@ export async function openReader(options: ReaderOptions, from: Position, events:
   function onMessage(message: Msg): void {
     if (isOver) return;
     const reply = rawReply(message);
-    const header = rawHeader(message);
     if (reply !== undefined && parseAckSubject(reply, delivery)) {
-      onRecord(message, header);
+      onRecord(message);
       return;
     }
+    const header = rawHeader(message);
     const status = header === undefined ? undefined : rawStatus(header);
     if (header === undefined || status === undefined) end('a message that is neither a record nor a status');
     else if (status.code === heartbeatCode) onHeartbeat(pulls.get(message.subject), header);
     else onPullEnd(message, status);
   }
 
-  function onRecord(message: Msg, header: Uint8Array | undefined): void {
+  function onRecord(message: Msg): void {
     const { position, atMs } = delivery;
     if (delivery.ordinal !== lastOrdinal + 1) {
       end(`message ${lastOrdinal + 1} of the consumer was lost`);
@@ -173,14 +173,14 @@ export async function openReader(options: ReaderOptions, from: Position, events:
     lastOrdinal = delivery.ordinal;
     lastPosition = position;
     pending = delivery.pending;
-    const record = { position, atMs, subject: rawSubject(message), header, data: rawData(message) };
+    const record = rawRecord(message, position, atMs);
     if (guard === undefined) {
       tell(record, pending);
       return;
     }
     const behind = pending;
     // What may have to wait must not stay in the receive buffer.
-    const kept = { ...record, header: header && Uint8Array.from(header), data: Uint8Array.from(record.data) };
+    const kept = record.copy();
     guard.inOrder(position, () => tell(kept, behind));
   }
 
@@ -253,11 +253,13 @@ async function createConsumer(
   { link, random, stream, limits, cleanup, withoutData }: ReaderOptions,
   from: Position,
 ): Promise<ConsumerCreated> {
-  const name = cleanup.reclaim() ?? `sluice-${random.hex(6)}`;
+  // The server repeats the name in the reply subject of each message, so it is as short as chance allows.
+  const name = cleanup.reclaim() ?? Number.parseInt(random.hex(6), 16).toString(36);
   const request = {
     stream_name: stream,
     config: {
       name,
+      description: 'sluice: follows the log',
       deliver_policy: 'by_start_sequence',
       opt_start_seq: Math.max(1, from),
       ack_policy: 'none',

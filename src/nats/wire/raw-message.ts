@@ -4,14 +4,13 @@
  * public interface, so this file alone touches them, falls back to the public getters, and a test pins the shape.
  */
 import type { Msg } from '@nats-io/nats-core';
+import { asBuffer } from '../../base/bytes.ts';
+import { LogRecord, type Position, recordOf } from '../../events/record.ts';
 
 interface DriverMessage {
   readonly _msg?: { readonly subject: Uint8Array; readonly reply?: Uint8Array; readonly hdr: number };
   readonly _rdata?: Uint8Array;
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** True when the driver still has the shape that makes the fast path possible. */
 export function hasRawShape(message: Msg): boolean {
@@ -19,9 +18,13 @@ export function hasRawShape(message: Msg): boolean {
   return _msg !== undefined && _rdata instanceof Uint8Array && typeof _msg.hdr === 'number';
 }
 
-export function rawSubject(message: Msg): string {
-  const bytes = (message as unknown as DriverMessage)._msg?.subject;
-  return bytes === undefined ? message.subject : asBuffer(bytes).toString('utf8');
+/** A delivered message as the record that it brings. */
+export function rawRecord(message: Msg, position: Position, atMs: number): LogRecord {
+  const { _msg, _rdata } = message as unknown as DriverMessage;
+  if (_msg !== undefined && _rdata !== undefined)
+    return new LogRecord(position, atMs, _msg.subject, _rdata, Math.max(0, _msg.hdr));
+  const { subject, data } = message;
+  return recordOf({ position, atMs, subject, header: rawHeader(message), data });
 }
 
 /** The number that the subject ends with, from the given index on; NaN when there is none, or none that is exact. */
@@ -51,24 +54,12 @@ export function rawReply(message: Msg): Uint8Array | undefined {
 /** The header block, or undefined. */
 export function rawHeader(message: Msg): Uint8Array | undefined {
   const { _msg, _rdata } = message as unknown as DriverMessage;
-  if (_msg !== undefined && _rdata !== undefined) return _msg.hdr > 0 ? viewOf(_rdata, 0, _msg.hdr) : undefined;
+  if (_msg !== undefined && _rdata !== undefined) return _msg.hdr > 0 ? _rdata.subarray(0, _msg.hdr) : undefined;
   if (message.headers === undefined) return undefined;
   let block = 'NATS/1.0\r\n';
   for (const [name, values] of message.headers) for (const value of values) block += `${name}: ${value}\r\n`;
   return Buffer.from(`${block}\r\n`);
 }
-
-/** The body. */
-export function rawData(message: Msg): Uint8Array {
-  const { _msg, _rdata } = message as unknown as DriverMessage;
-  if (_msg === undefined || _rdata === undefined) return message.data;
-  const from = Math.max(0, _msg.hdr);
-  return viewOf(_rdata, from, _rdata.length - from);
-}
-
-/** Half the price of `subarray`, which makes a `Buffer` of a piece of one. */
-const viewOf = ({ buffer, byteOffset }: Uint8Array, from: number, length: number): Uint8Array =>
-  new Uint8Array(buffer, byteOffset + from, length);
 
 /** Code and text of a status message (`NATS/1.0 408 Request Timeout`), or undefined for any other. */
 export function rawStatus(header: Uint8Array): { readonly code: number; readonly text: string } | undefined {

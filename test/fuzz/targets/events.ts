@@ -14,7 +14,7 @@ import {
 import { encodeHeader, headerNames, headerText, readField } from '../../../src/events/header.ts';
 import { createHeaderScan } from '../../../src/events/header-scan.ts';
 import { decodeKey, encodeKey, keyBytesMax, validateKey } from '../../../src/events/key.ts';
-import type { LogRecord, LogWrite } from '../../../src/events/record.ts';
+import { type LogRecord, type LogWrite, recordOf } from '../../../src/events/record.ts';
 import { bucketSubjects } from '../../../src/events/subjects.ts';
 import { decodeCheckpoint, encodeCheckpoint, isRefusedCheckpoint } from '../../../src/state/checkpoint.ts';
 import { controlReducer, initControl } from '../../../src/state/control.ts';
@@ -67,7 +67,8 @@ const headers: FuzzTarget = {
   dictionary: headerWords,
   cases: 8_000,
   run(bytes) {
-    scan.read(bytes);
+    // As in a message, where the body follows.
+    scan.read(Buffer.concat([bytes, Buffer.from('\r\nSluice-Tags: body\r\n\r\n')]), bytes.length);
     const text = headerText(bytes);
     const isPlain = bytes.every((byte) => byte < 0x80);
     for (const [field, name] of names.entries()) {
@@ -90,17 +91,12 @@ function toRecord(bytes: Buffer, position = 7): LogRecord {
   const rest = lineEnd < 0 ? Buffer.alloc(0) : bytes.subarray(lineEnd + 1);
   const headerEnd = rest.indexOf('\r\n\r\n');
   const header = headerEnd < 0 ? undefined : rest.subarray(0, headerEnd + 4);
-  return { position, atMs, subject, header, data: headerEnd < 0 ? rest : rest.subarray(headerEnd + 4) };
+  return recordOf({ position, atMs, subject, header, data: headerEnd < 0 ? rest : rest.subarray(headerEnd + 4) });
 }
 
 function readBack(write: LogWrite): BucketEvent {
-  return decodeBucketRecord(context, {
-    position: 7,
-    atMs,
-    subject: write.subject,
-    header: encodeHeader(write.fields),
-    data: write.data,
-  });
+  const { subject, fields, data } = write;
+  return decodeBucketRecord(context, recordOf({ position: 7, atMs, subject, header: encodeHeader(fields), data }));
 }
 
 const entries: FuzzTarget = {
@@ -178,7 +174,7 @@ const controlEvents: FuzzTarget = {
       promise(event.reason.length <= 4_096, () => `long reason: ${event.reason}`);
     if (!isReadable(event)) return;
     const { subject, data } = encodeControlEvent('sluice', event);
-    const again = decodeControlRecord('sluice', { position: 7, atMs, subject, header: undefined, data });
+    const again = decodeControlRecord('sluice', recordOf({ position: 7, atMs, subject, header: undefined, data }));
     promiseSame(again.event, event, 'the event read again');
   },
 };

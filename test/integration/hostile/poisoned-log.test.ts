@@ -3,12 +3,14 @@
  * What each one is counted as is known beforehand, because the same decoders say so here; nothing stops, the good entries stay
  * right, and a node that replays the poison agrees with the one that lived through it.
  */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Msg } from '@nats-io/nats-core';
 import { connect as connectNats, type NatsConnection } from '@nats-io/transport-node';
 import { decodeControlRecord } from '../../../src/events/control.ts';
 import { decodeBucketRecord } from '../../../src/events/entry.ts';
+import { recordOf } from '../../../src/events/record.ts';
 import { bucketSubjects } from '../../../src/events/subjects.ts';
 import { type CoherentCache, connect, type Sluice } from '../../../src/index.ts';
 import { decodePulse, isRefused } from '../../../src/membership/pulse.ts';
@@ -78,7 +80,7 @@ function poisonedHeader(): Buffer | undefined {
 
 function publishToBucket(subject: string, data: Buffer): void {
   const header = poisonedHeader();
-  const record = { position: 1, atMs: Date.now(), subject, header, data };
+  const record = recordOf({ position: 1, atMs: Date.now(), subject, header, data });
   const event = decodeBucketRecord({ subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } }, record);
   if (event.type === 'cache.cleared') return;
   if (event.type === 'foreign') count('bucket-foreign');
@@ -112,7 +114,7 @@ function poisonControl(index: number): void {
   const head = random.pick(controlHeads);
   const isFlat = head.startsWith('command') || head.startsWith('outcome');
   const subject = `sluice.${head}-${index}${isFlat ? '' : `.a${index}${random.pick(controlTails)}`}`;
-  const record = { position: 1, atMs: 0, subject, header: undefined, data: body };
+  const record = recordOf({ position: 1, atMs: 0, subject, header: undefined, data: body });
   const { event } = decodeControlRecord('sluice', record);
   if (event.type === 'control.unreadable') count('control-unreadable');
   else if (event.type === 'control.unknown') count('control-unknown');

@@ -10,7 +10,7 @@ import { findPosition } from '../../../src/cli/journal/start-position.ts';
 import { encodeControlEvent, type WritableControlEvent } from '../../../src/events/control.ts';
 import { encodeDelete, encodePut, encodeTagInvalidation } from '../../../src/events/entry.ts';
 import { encodeHeader } from '../../../src/events/header.ts';
-import type { LogRecord, LogWrite } from '../../../src/events/record.ts';
+import { type LogRecord, type LogWrite, recordOf } from '../../../src/events/record.ts';
 import { bucketSubjects } from '../../../src/events/subjects.ts';
 import { createMemoryLog, type MemoryLog } from '../../../src/log/memory-log.ts';
 import { createFakeClock, type FakeClock } from '../../../src/testing/fake-clock.ts';
@@ -20,9 +20,9 @@ const never = new AbortController().signal;
 const write = (subject: string): LogWrite => ({ subject, fields: '', data: Buffer.from('x') });
 const subjects = bucketSubjects('sluice', 'demo');
 
-function recordOf({ subject, fields, data }: LogWrite): LogRecord {
+function storedAs({ subject, fields, data }: LogWrite): LogRecord {
   const header = fields === '' ? undefined : encodeHeader(fields);
-  return { position: 17, atMs: Date.UTC(2026, 6, 31, 10, 11, 12), subject, header, data };
+  return recordOf({ position: 17, atMs: Date.UTC(2026, 6, 31, 10, 11, 12), subject, header, data });
 }
 
 /** Time moves while a call that waits for timers is under way. */
@@ -188,7 +188,7 @@ describe('lines of the control log', () => {
 
   it('say who did what', () => {
     for (const [event, by, what] of cases) {
-      const line = describeControl('sluice', recordOf(encodeControlEvent('sluice', event)));
+      const line = describeControl('sluice', storedAs(encodeControlEvent('sluice', event)));
       assert.deepEqual([line.type, line.by, line.position], [event.type, by, 17]);
       assert.match(line.what, what);
     }
@@ -196,9 +196,9 @@ describe('lines of the control log', () => {
 
   it('show what cannot be read as what it is', () => {
     const broken = { subject: 'sluice.cache.demo.declared', fields: '', data: Buffer.from('{') };
-    const line = describeControl('sluice', recordOf(broken));
+    const line = describeControl('sluice', storedAs(broken));
     assert.deepEqual([line.type, line.what], ['control.unreadable', 'sluice.cache.demo.declared  body: is not JSON']);
-    const later = describeControl('sluice', recordOf({ ...broken, subject: 'sluice.later.thing' }));
+    const later = describeControl('sluice', storedAs({ ...broken, subject: 'sluice.later.thing' }));
     assert.deepEqual([later.type, later.what], ['control.unknown', 'sluice.later.thing']);
   });
 });
@@ -213,7 +213,7 @@ describe('lines of a cache', () => {
   const put = encodePut(subjects, 'a key', Buffer.from('hi'), { ...fields, origin: 'me' });
 
   it('say who wrote what', () => {
-    const line = describeEntry(style, recordOf(put));
+    const line = describeEntry(style, storedAs(put));
     assert.deepEqual(
       [line.by, line.what],
       ['me', 'a key  2 bytes  "hi"  text/plain  tags red  expires 2255-03-14T16:00:00.000Z  loaded as of 4'],
@@ -239,18 +239,18 @@ describe('lines of a cache', () => {
   });
 
   it('leave values out unless asked for them', () => {
-    const line = describeEntry({ ...style, hasValues: false }, recordOf(put));
+    const line = describeEntry({ ...style, hasValues: false }, storedAs(put));
     assert.doesNotMatch(line.what + JSON.stringify(lineJson(line)), /"hi"/);
   });
 
   it('name the bucket where there are several', () => {
-    const line = describeEntry({ ...style, bucket: 'demo-01' }, recordOf(put));
+    const line = describeEntry({ ...style, bucket: 'demo-01' }, storedAs(put));
     assert.match(formatLine(line, 'demo-01'), / demo-01 {2}me /);
     assert.equal(lineJson(line)['bucket'], 'demo-01');
   });
 
   it('have a dash for a writer of whom nothing is known', () => {
-    const line = describeEntry(style, recordOf({ subject: '$KV.demo.x', fields: '', data: Buffer.from('1') }));
+    const line = describeEntry(style, storedAs({ subject: '$KV.demo.x', fields: '', data: Buffer.from('1') }));
     assert.equal(line.by, undefined);
     assert.match(formatLine(line, undefined), / {2}- {13}entry\.put /);
   });
@@ -261,7 +261,7 @@ describe('lines of a cache', () => {
       encodeTagInvalidation(subjects, 'red', 'me'),
       { subject: 'else', fields: '', data: Buffer.from('') },
       { subject: '$KV.demo.x', fields: 'Sluice-Expires: soon\r\n', data: Buffer.from('') },
-    ].map((one) => describeEntry(style, recordOf(one)));
+    ].map((one) => describeEntry(style, storedAs(one)));
     assert.deepEqual(
       lines.map(({ type, what }) => `${type} ${what}`),
       ['entry.deleted gone', 'tag.invalidated tag red', 'foreign else  subject', 'entry.unreadable x  Sluice-Expires'],

@@ -1,4 +1,5 @@
 /** Events of the control plane: their messages, every way in which a body may be bad, and subjects of later versions. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -11,6 +12,7 @@ import {
   readCacheDeclaration,
   type WritableControlEvent,
 } from '../../../src/events/control.ts';
+import { recordOf } from '../../../src/events/record.ts';
 import {
   bucketName,
   bucketNames,
@@ -86,7 +88,7 @@ const golden: readonly (readonly [event: WritableControlEvent, subject: string, 
 ];
 
 const decodeBytes = (subject: string, data: Uint8Array): ControlEvent =>
-  decodeControlRecord('sluice', { position: 3, atMs: 5, subject, header: undefined, data }).event;
+  decodeControlRecord('sluice', recordOf({ position: 3, atMs: 5, subject, header: undefined, data })).event;
 const decode = (subject: string, body: unknown): ControlEvent =>
   decodeBytes(subject, Buffer.from(JSON.stringify(body)));
 
@@ -103,7 +105,7 @@ describe('a control event', () => {
 
   it('is read with its position and time', () => {
     const record = { position: 12, atMs: 34, subject: 'sluice.cache.demo.dropped', header: undefined };
-    assert.deepEqual(decodeControlRecord('sluice', { ...record, data: Buffer.from('{}') }), {
+    assert.deepEqual(decodeControlRecord('sluice', recordOf({ ...record, data: Buffer.from('{}') })), {
       event: { type: 'cache.dropped', cache: 'demo' },
       position: 12,
       atMs: 34,

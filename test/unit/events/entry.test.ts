@@ -18,13 +18,13 @@ import {
   validateTags,
 } from '../../../src/events/entry.ts';
 import { encodeHeader } from '../../../src/events/header.ts';
-import type { LogRecord, LogWrite } from '../../../src/events/record.ts';
+import { type LogRecord, type LogWrite, recordOf } from '../../../src/events/record.ts';
 import { bucketSubjects } from '../../../src/events/subjects.ts';
 
 const subjects = bucketSubjects('sluice', 'demo');
 const forever: BucketContext = { subjects, log: { maxAgeMs: Number.POSITIVE_INFINITY } };
 const atMs = 1_700_000_000_000;
-const bytes = (text: string): Uint8Array => Buffer.from(text);
+const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
 
 const plain: PutFields = {
   expiresAtMs: Number.POSITIVE_INFINITY,
@@ -36,22 +36,21 @@ const plain: PutFields = {
 };
 
 /** The record that the log makes of a write. */
-const stored = ({ subject, fields, data }: LogWrite): LogRecord => ({
-  position: 7,
-  atMs,
-  subject,
-  header: fields === '' ? undefined : encodeHeader(fields),
-  data,
-});
+const stored = ({ subject, fields, data }: LogWrite): LogRecord =>
+  recordOf({ position: 7, atMs, subject, header: fields === '' ? undefined : encodeHeader(fields), data });
 
 /** A record under `key` with a raw header block. */
-const foreign = (header: string | Uint8Array | undefined, token = 'key', data = bytes('value')): LogRecord => ({
-  position: 7,
-  atMs,
-  subject: `$KV.demo.${token}`,
-  header: typeof header === 'string' ? Buffer.from(header, 'utf8') : header,
-  data,
-});
+const foreign = (header: string | Uint8Array | undefined, token = 'key', data = bytes('value')): LogRecord =>
+  recordOf({
+    position: 7,
+    atMs,
+    subject: `$KV.demo.${token}`,
+    header: typeof header === 'string' ? Buffer.from(header, 'utf8') : header,
+    data,
+  });
+
+const bareAt = (subject: string): LogRecord =>
+  recordOf({ position: 7, atMs, subject, header: undefined, data: bytes('value') });
 
 const withFields = (...lines: readonly string[]): LogRecord =>
   foreign(`NATS/1.0\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`);
@@ -292,12 +291,12 @@ describe('a message of another writer', () => {
   it('is foreign when its subject is no key, clear or tag of this bucket', () => {
     const strangers = ['$KV.other.key', '$KV.demo', 'sluice.bucket.demo.clear.x', 'sluice.bucket.demo', 'x', ''];
     for (const subject of [...strangers, 'sluice.bucket.demo.tag', 'sluice.bucket.demo-1.clear', '$kv.demo.key']) {
-      assert.deepEqual(decode({ ...foreign(undefined), subject }), { type: 'foreign', reason: 'subject' }, subject);
+      assert.deepEqual(decode(bareAt(subject)), { type: 'foreign', reason: 'subject' }, subject);
     }
     for (const token of ['', '=41', 'a..b', `=sha256-${'0'.repeat(64)}`]) {
       assert.deepEqual(decode(foreign(undefined, token)), { type: 'foreign', reason: 'key token' }, token);
       const subject = `sluice.bucket.demo.tag.${token}`;
-      assert.deepEqual(decode({ ...foreign(undefined), subject }), { type: 'foreign', reason: 'tag token' }, token);
+      assert.deepEqual(decode(bareAt(subject)), { type: 'foreign', reason: 'tag token' }, token);
     }
   });
 
@@ -314,7 +313,8 @@ describe('a message of another writer', () => {
     for (const write of [encodePut(subjects, key, bytes('v'), put), encodeDelete(subjects, 'k', 'n', 1)]) {
       const header = encodeHeader(write.fields);
       for (let length = 0; length <= header.length; length += 1) {
-        const event = decode({ ...stored(write), header: header.subarray(0, length) });
+        const { subject, data } = write;
+        const event = decode(recordOf({ position: 7, atMs, subject, header: header.subarray(0, length), data }));
         assert.match(event.type, /^(entry\.(put|deleted|unreadable)|foreign)$/);
       }
     }
@@ -347,11 +347,11 @@ describe('a message of another writer', () => {
         fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.nat()),
         (...given) => {
           const [name, head, data, maxAgeMs] = given;
-          const event = decode(
-            { position: 1, atMs, subject: name, header: head, data },
-            { subjects, log: { maxAgeMs } },
-          );
-          if (event.type === 'entry.put') assert.ok(event.expiresAtMs >= 0 && event.value === data);
+          const event = decode(recordOf({ position: 1, atMs, subject: name, header: head, data }), {
+            subjects,
+            log: { maxAgeMs },
+          });
+          if (event.type === 'entry.put') assert.ok(event.expiresAtMs >= 0 && Buffer.compare(event.value, data) === 0);
         },
       ),
       { numRuns: 3_000 },

@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { isSluiceError } from '../../../src/errors.ts';
 import {
   decodeKey,
+  decodePlainKey,
   encodeKey,
   escapedTokenBytesMax,
   type KeyToken,
@@ -156,6 +157,28 @@ describe('all tokens', () => {
       .string({ unit: fc.constantFrom(...'abcXYZ019-_/.'), minLength: 1, maxLength: 30 })
       .filter((token) => !/^\.|\.$|\.\.|^_kv/.test(token));
     fc.assert(fc.property(plain, (token) => assert.equal(decodeKey(token), token)));
+  });
+
+  it('decode from bytes to what they decode to as text, unless they hold an equals sign', () => {
+    const kvLike = fc.string({ unit: fc.constantFrom(...'a.=3AF0_kv/-'), maxLength: 12 });
+    const token = fc.oneof(
+      kvLike,
+      kvLike.map((text) => `_kv${text}`),
+      fc.string({ unit: 'binary', maxLength: 12 }),
+    );
+    fc.assert(
+      fc.property(fc.string({ maxLength: 5 }), token, (before, text) => {
+        const bytes = Buffer.from(before + text, 'utf8');
+        const key = decodePlainKey(bytes, Buffer.byteLength(before));
+        const asText = bytes.toString('utf8', Buffer.byteLength(before));
+        assert.equal(key, text.includes('=') ? undefined : decodeKey(asText === text ? text : asText));
+      }),
+      { numRuns: 2_000 },
+    );
+    const longest = 'k'.repeat(keyBytesMax);
+    assert.equal(decodePlainKey(Buffer.from(longest), 0), longest);
+    assert.equal(decodePlainKey(Buffer.from(`${longest}k`), 0), undefined);
+    assert.equal(decodePlainKey(Buffer.from('abc'), 4), undefined);
   });
 
   it('are decoded the same after one that was not UTF-8', () => {

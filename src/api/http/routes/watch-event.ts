@@ -2,6 +2,7 @@
  * Changes of a cache as server-sent events, and their ids. An id carries one position per partition, so that the last one
  * that a reader has seen is all it needs to resume: the plain number for one partition, else base 36 joined by dots.
  */
+import { asBuffer } from '../../../base/bytes.ts';
 import type { Position } from '../../../events/record.ts';
 import type { WatchEvent } from '../../../service/watch.ts';
 import { parsePosition, refuse } from '../input.ts';
@@ -62,5 +63,4 @@ function showValue(value: Uint8Array, form: ValueForm): { readonly value?: strin
   return { value: base64(value), encoding: 'base64' };
 }
 
-const base64 = (value: Uint8Array): string =>
-  Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64');
+const base64 = (value: Uint8Array): string => asBuffer(value).toString('base64');
