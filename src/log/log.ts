@@ -73,6 +73,12 @@ export interface Log {
   bounds(signal?: AbortSignal): Promise<LogBounds>;
   /** The newest message of a subject as the leader sees it. */
   latest(subject: string, signal?: AbortSignal): Promise<LogRecord | undefined>;
+  /**
+   * Makes sure that who answers for the log now has it up to `head`, which somebody is known to have seen in it. Rejects with
+   * `log-unavailable` when that may be a leader of the past. To be asked together with `latest`, whose answer says nothing of this; a
+   * log that has one replica needs not be asked.
+   */
+  confirmHead(head: Position): Promise<void>;
   /** Starts delivery at the first message at or above `from`. Rejects when no reader could be made in time. */
   open(from: Position, events: ReaderEvents, options?: OpenOptions): Promise<LogReader>;
   /** Removes messages; resolves with their number. */

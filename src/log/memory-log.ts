@@ -255,6 +255,7 @@ export function createMemoryLog(options: MemoryLogOptions): MemoryLog {
       const record = records.get(bySubject.get(subject)?.at(-1) ?? 0);
       return record?.copy();
     },
+    confirmHead: () => Promise.resolve(),
     async open(from: Position, events: ReaderEvents): Promise<LogReader> {
       checkAvailable();
       const heartbeat = every(clock, heartbeatMs, () => beat(reader));

@@ -163,6 +163,15 @@ export function createNatsLog(options: NatsLogOptions): Log {
       await connected(signal);
       return translate('unsupported', () => latestMessage(link, stream, subject, requestMs));
     },
+    async confirmHead(head: Position): Promise<void> {
+      if (!isReplicated()) return;
+      const { last } = await log.bounds();
+      if (last < head)
+        throw new SluiceError(
+          'log-unavailable',
+          `${stream}: who answers has it up to ${last}, and ${head} was seen in it`,
+        );
+    },
     async open(from: Position, events: ReaderEvents, { withoutData = false }: OpenOptions = {}): Promise<LogReader> {
       await connected();
       // A short time-out finds another server soon after one died. A big stream in memory takes its time, though, and

@@ -18,6 +18,8 @@ export interface KeyLoaderOptions extends LogBucket {
   readonly store: EntryStore;
   readonly life: () => number;
   readonly isStopped: () => boolean;
+  /** Up to here the copy has seen the log. */
+  readonly applied: () => Position;
   /** What is held may have been replaced by something that the log has removed. */
   readonly isInDoubt: () => boolean;
   readonly peek: (key: string) => Entry | undefined;
@@ -72,7 +74,8 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
     const fence = fences.create(key);
     const askedAtMs = clock.monotonic();
     try {
-      const { entry, position } = await ask(key);
+      // What a leader of the past says of a key that is not held any more would be kept: nothing here knows better.
+      const [{ entry, position }] = await Promise.all([ask(key), options.log.confirmHead(options.applied())]);
       if (options.isStopped())
         return { entry: entry === undefined ? undefined : store.toEntry(entry.put, position, entry.atMs) };
       if (life() !== lifeThen) return undefined;

@@ -245,6 +245,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     ahead,
     life: () => life,
     isStopped: () => isStopped,
+    applied: () => follower.applied,
     isInDoubt: () => follower.doubtAbove !== undefined,
     peek,
     store,

@@ -5,7 +5,10 @@ import type { EntryStore } from './entry-store.ts';
 export interface Comparison {
   /** The log has a message there; to be called in order of position. */
   met(position: number): void;
-  /** The log has nothing else up to `through`: drops what is held from there, and resolves with how many entries that were. */
+  /**
+   * The log has nothing else up to `through`: drops what is held from there, and local values that were loaded before; resolves
+   * with how many entries of the log that were.
+   */
   end(through: number): Promise<number>;
 }
 
@@ -34,7 +37,9 @@ export function compareWithLog(store: EntryStore, clock: Clock, onDropped: () =>
       let seen = 0;
       let dropped = 0;
       for (const { key, revision, isLocal } of store.entries()) {
-        if (!isLocal && revision <= through && !has(revision) && store.remove(key, revision)) dropped += 1;
+        // Of a local value the log knows nothing: what overtook it may have left no trace.
+        if (isLocal && revision < through) store.remove(key, through);
+        else if (!isLocal && revision <= through && !has(revision) && store.remove(key, revision)) dropped += 1;
         seen += 1;
         if (seen % entriesAtOnce === 0) await pause(clock, 0);
       }

@@ -85,6 +85,7 @@ export function describeLogContract(name: string, start: () => Promise<LogSource
         assert.deepEqual({ first, last, messages }, { first: 2, last: 3, messages: 2 });
         const latest = await log.latest(subjectOf('a'));
         assert.equal(latest?.position, 3);
+        await log.confirmHead(3);
         assert.equal(latest?.subject, subjectOf('a'));
         assert.deepEqual(Buffer.from(latest?.data ?? []).toString(), 'a2');
         assert.ok(latest !== undefined && latest.atMs >= before - 1_000 && latest.atMs <= systemClock.now() + 1_000);

@@ -70,6 +70,13 @@ describe('the publisher on three servers', () => {
     return won[0] ?? { position: 0, isDuplicate: false };
   }
 
+  it('makes sure that who answers has the log as far as it was seen, and refuses to believe who has less', async () => {
+    const log = logOn(control);
+    const { position } = await log.append(writeOf('seen', 'x'));
+    await log.confirmHead(position);
+    await assert.rejects(log.confirmHead(position + 1), (error) => isSluiceError(error, 'log-unavailable'));
+  });
+
   it('lets exactly one of several writers win each revision, or refuses where the server cannot', async () => {
     const logs = await Promise.all(cluster.urls.map(async (url) => logOn(await open([url]))));
     const codes = new Set<string>();

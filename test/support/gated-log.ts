@@ -121,6 +121,7 @@ export function createGatedLog(log: Log, overrides: Partial<Log> = {}): GatedLog
     append: (write, options): Promise<Appended> => reach(() => through(acks, log.append(write, options))),
     bounds: (signal) => reach(() => log.bounds(signal)),
     latest: (subject, signal) => reach(() => through(answers, log.latest(subject, signal))),
+    confirmHead: (head) => reach(() => log.confirmHead(head)),
     purge: (options) => reach(() => log.purge(options)),
     open: (from: Position, events, options) =>
       reach(async () => {

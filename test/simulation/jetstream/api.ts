@@ -2,6 +2,7 @@
  * The JetStream API as JSON: the calls that Sluice makes. A stream without a leader does not answer, or tells of the past and names
  * no leader; one whose leader was deposed and does not know it tells of the past.
  */
+import { partitionOf } from '../../../src/placement/partition.ts';
 import type { WireMessage } from '../world/message.ts';
 import type { ConsumerRequest, PullRequest } from './consumer.ts';
 import { covers, type JetStream, type StreamHost, type StreamView } from './jetstream.ts';
@@ -24,9 +25,9 @@ export function answerApi(jetStream: JetStream, message: WireMessage): ApiAnswer
   const body: unknown = text === '' ? {} : JSON.parse(text);
   if (verb === 'CONSUMER' && action === 'MSG')
     return pull(jetStream, consumer, extra, message.reply, body as PullRequest);
-  if (verb === 'STREAM' && action === 'MSG') return answerStream(jetStream, 'MSG.GET', consumer, body);
+  if (verb === 'STREAM' && action === 'MSG') return answerStream(jetStream, 'MSG.GET', consumer, body, message.reply);
   if (verb === 'CONSUMER') return answerConsumer(jetStream, action, stream, consumer, body);
-  return answerStream(jetStream, action, stream, body);
+  return answerStream(jetStream, action, stream, body, message.reply);
 }
 
 function pull(
@@ -56,7 +57,13 @@ function answerConsumer(jetStream: JetStream, action: string, stream: string, na
 const isLeaderless = (jetStream: JetStream, host: StreamHost): boolean =>
   jetStream.options.time.nowMs < host.faults.leaderlessUntilMs;
 
-function answerStream(jetStream: JetStream, action: string, name: string, body: unknown): ApiAnswer {
+function answerStream(
+  jetStream: JetStream,
+  action: string,
+  name: string,
+  body: unknown,
+  reply: string | undefined,
+): ApiAnswer {
   const host = jetStream.streams.get(name);
   if (action === 'CREATE') {
     const config = body as StreamConfig;
@@ -67,9 +74,12 @@ function answerStream(jetStream: JetStream, action: string, name: string, body: 
   if (isLeaderless(jetStream, host)) return action === 'INFO' ? infoWithoutLeader(jetStream, host) : 'silence';
   switch (action) {
     case 'INFO':
-      return info(host, viewOf(jetStream, host));
+      return info(host, viewOf(jetStream, host, reply));
     case 'MSG.GET':
-      return message(viewOf(jetStream, host), body as { last_by_subj: string } | { seq: number; next_by_subj: '>' });
+      return message(
+        viewOf(jetStream, host, reply),
+        body as { last_by_subj: string } | { seq: number; next_by_subj: '>' },
+      );
     case 'PURGE':
       return purge(host, body as { filter?: string; seq?: number });
     case 'UPDATE':
@@ -83,10 +93,11 @@ function answerStream(jetStream: JetStream, action: string, name: string, body: 
   }
 }
 
-function viewOf(jetStream: JetStream, { state, deposed }: StreamHost): StreamView {
-  const { time, random } = jetStream.options;
-  const isPast = deposed !== undefined && time.nowMs < deposed.untilMs && random.fraction() < 0.5;
-  return isPast ? deposed.view : state;
+/** While there are two leaders, it is the one on the asker's side of the cut who answers. */
+function viewOf(jetStream: JetStream, { state, deposed }: StreamHost, reply = ''): StreamView {
+  if (deposed === undefined || jetStream.options.time.nowMs >= deposed.untilMs) return state;
+  const asker = reply.slice(0, reply.lastIndexOf('.'));
+  return partitionOf(`${asker} ${deposed.untilMs}`, 2) === 0 ? deposed.view : state;
 }
 
 function info({ state }: Pick<StreamHost, 'state'>, view: Omit<StreamView, 'newest' | 'next'> = state): object {

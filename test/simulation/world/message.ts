@@ -39,6 +39,7 @@ export function toDriverMessage(
   const bytes = Buffer.allocUnsafeSlow(header.length + data.length);
   bytes.set(header);
   bytes.set(data, header.length);
+  const subjectBytes = Buffer.from(subject);
   const received = {
     subject,
     reply: reply ?? '',
@@ -50,11 +51,17 @@ export function toDriverMessage(
       return reply !== undefined;
     },
     _msg: {
-      subject: Buffer.from(subject),
+      subject: subjectBytes,
       reply: reply === undefined ? undefined : Buffer.from(reply),
       hdr: header.length > 0 ? header.length : -1,
     },
     _rdata: bytes,
   };
-  return { received: received as unknown as Msg, spoil: () => bytes.fill(0x7e) };
+  return {
+    received: received as unknown as Msg,
+    spoil() {
+      bytes.fill(0x7e);
+      subjectBytes.fill(0x7e);
+    },
+  };
 }

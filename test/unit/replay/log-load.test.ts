@@ -1,7 +1,7 @@
 /** Reading a key from the log's leader, while the follower, own writes and rebuilds go on beside it. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { isSluiceError } from '../../../src/errors.ts';
+import { isSluiceError, SluiceError } from '../../../src/errors.ts';
 import type { Log } from '../../../src/log/log.ts';
 import { readKeyState } from '../../../src/replay/log-read.ts';
 import type { Entry } from '../../../src/store/entry-store.ts';
@@ -42,6 +42,28 @@ describe('a load', () => {
     assert.equal(valueIn(await a.view.load('k')), 'v');
     assert.equal(a.get('k'), 'v');
     assert.equal(a.view.counters.logLoads, 1);
+  });
+
+  it('keeps nothing that a leader of the past has said, for the copy has forgotten what it knew better', async () => {
+    const a = await evicted('old');
+    const { latest, confirmHead } = a.log;
+    const past = await latest(`${world.subjects.keyPrefix}k`);
+    for (const key of ['k', 'x', 'y']) await world.stranger.put(key, 'new');
+    await world.clock.settle();
+    assert.equal(a.get('k'), undefined, 'evicted again');
+    const asked: number[] = [];
+    Object.assign(a.log, {
+      latest: async () => past,
+      confirmHead: async (head: number) => {
+        asked.push(head);
+        throw new SluiceError('log-unavailable', 'who answers has less');
+      },
+    });
+    await assert.rejects(a.view.load('k'), (error) => isSluiceError(error, 'log-unavailable'));
+    assert.deepEqual([asked, a.get('k')], [[6], undefined]);
+    Object.assign(a.log, { latest, confirmHead });
+    assert.equal(valueIn(await a.view.load('k')), 'new');
+    assert.equal(a.get('k'), 'new');
   });
 
   it('is one question for all who ask at the same time', async () => {
