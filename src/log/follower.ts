@@ -174,8 +174,8 @@ export function createFollower(options: FollowerOptions): Follower {
       if (bounds.last > applied) wholeness.miss(applied, clock.monotonic());
       sink.floor(bounds.first);
     }
-    // Who begins anew by this answer asked before that: the log may have grown since.
-    if (reason === undefined && bounds.last < target) target = bounds.last;
+    // Whoever asked before this copy was begun does not know how far the log had grown by then.
+    if (reason === undefined && askedAtMs >= replayStartedMs && bounds.last < target) target = bounds.last;
     if (bounds.messages === 0) pass(bounds.last);
     advance(applied);
     if (bounds.last <= applied) pending = 0;
