@@ -180,7 +180,7 @@ export function createFollower(options: FollowerOptions): Follower {
     advance(applied);
     if (bounds.last <= applied) pending = 0;
     if (history.includes(bounds) !== true) return bounds;
-    if (bounds.last <= applied) wholeness.prove(askedAtMs);
+    if (bounds.last <= applied) proveWhole(askedAtMs);
     // Before the first reader there is nothing that could be of another history.
     const isFirst = appliedThen === 0 && endReader === undefined;
     if (history.isSound || isFirst) freshness.expect(bounds.last, askedAtMs);
@@ -198,9 +198,18 @@ export function createFollower(options: FollowerOptions): Follower {
     return undefined;
   }
 
+  const wholeAt = (): Position => (wholeness.isWhole ? applied : wholeness.before);
+
+  /** All up to `applied` has come that had come into the log by `atMs`, and so has what had replaced it. */
+  function proveWhole(atMs: number): void {
+    wholeness.prove(atMs);
+    freshness.reached(wholeAt());
+  }
+
   function advance(position: Position): void {
     applied = position;
-    freshness.reached(applied);
+    // What is missing below may have been replaced by what has not come: then the copy is as old as it was before the hole.
+    freshness.reached(wholeAt());
     if (!isReady && applied >= target) becomeReady();
     waits.advance(applied, isReady);
   }
@@ -255,7 +264,7 @@ export function createFollower(options: FollowerOptions): Follower {
     pending = behind;
     history.note(record);
     advance(record.position);
-    if (lagEvents() === 0 && !wholeness.isWhole) wholeness.prove(clock.monotonic());
+    if (lagEvents() === 0 && !wholeness.isWhole) proveWhole(clock.monotonic());
     keepUp();
   }
 
@@ -266,7 +275,7 @@ export function createFollower(options: FollowerOptions): Follower {
       pass(through);
       look();
     }
-    wholeness.prove(provenAtMs);
+    proveWhole(provenAtMs);
     history.prove(provenAtMs);
     keepUp();
   }
@@ -339,7 +348,7 @@ export function createFollower(options: FollowerOptions): Follower {
     head: () => Math.max(applied + pending, known?.last ?? 0),
     lagEvents,
     isWhole: () => wholeness.isWhole && doubt.above === undefined,
-    wholeAt: () => Math.min(wholeness.isWhole ? applied : wholeness.before, doubt.above ?? applied),
+    wholeAt: () => Math.min(wholeAt(), doubt.above ?? applied),
     isReady: () => isReady,
     provenAtMs: () => freshness.provenAtMs,
   };
