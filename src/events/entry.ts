@@ -4,6 +4,7 @@
  * The layout is that of a NATS KV bucket (ADR-8); what KV does not define travels in `Sluice-` headers. Decoding is
  * total: whatever another writer stored yields an event or a counted reason, never an exception.
  */
+import { standsAt } from '../base/bytes.ts';
 import { SluiceError } from '../errors.ts';
 import { formatNatsTtl, parseNatsTtl } from './duration.ts';
 import { formatField, headerNames } from './header.ts';
@@ -52,7 +53,7 @@ const header = createHeaderScan((Object.keys(fields) as (keyof typeof fields)[])
 
 export function decodeBucketRecord(context: BucketContext, record: LogRecord): BucketEvent {
   const { subjects } = context;
-  if (beginsWith(record.subjectBytes, subjects.keyPrefixBytes)) return decodeEntry(context, record);
+  if (standsAt(record.subjectBytes, 0, subjects.keyPrefixBytes)) return decodeEntry(context, record);
   const { subject } = record;
   if (subject === subjects.clear) return cleared;
   if (subject.startsWith(subjects.tagPrefix)) {
@@ -61,12 +62,6 @@ export function decodeBucketRecord(context: BucketContext, record: LogRecord): B
     return tag === undefined ? { type: 'foreign', reason: 'tag token' } : { type: 'tag.invalidated', tag };
   }
   return { type: 'foreign', reason: 'subject' };
-}
-
-function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let index = 0; index < prefix.length; index += 1) if (bytes[index] !== prefix[index]) return false;
-  return true;
 }
 
 function decodeEntry({ subjects, log }: BucketContext, record: LogRecord): BucketEvent {

@@ -3,6 +3,7 @@
  * and making text of each costs more than everything else about it. The rules are those of `readField`: names are
  * case-sensitive, the first field of a name counts, its value is trimmed.
  */
+import { standsAt } from '../base/bytes.ts';
 
 export interface HeaderScan {
   /** Reads the block that so many bytes begin with; 0 is a block without fields. What the last one had is forgotten. */
@@ -41,16 +42,11 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
 
   function note(nameAt: number, colonAt: number, lineEnd: number): void {
     for (const field of byLength[colonAt - nameAt] ?? []) {
-      if (starts[field] !== 0 || !stands(wanted[field] ?? nothing, nameAt)) continue;
+      if (starts[field] !== 0 || !standsAt(block, nameAt, wanted[field] ?? nothing)) continue;
       starts[field] = colonAt + 1;
       ends[field] = valueEnd(lineEnd);
       return;
     }
-  }
-
-  function stands(name: Uint8Array, at: number): boolean {
-    for (let index = 0; index < name.length; index += 1) if (block[at + index] !== name[index]) return false;
-    return true;
   }
 
   /** A value ends with both characters of a line end; it may hold each of them alone. */
@@ -69,11 +65,8 @@ export function createHeaderScan(names: readonly string[]): HeaderScan {
     ends[field] = end;
   }
 
-  function isLast(bytes: Buffer, start: number, end: number): boolean {
-    if (bytes.length !== end - start) return false;
-    for (let index = 0; index < bytes.length; index += 1) if (bytes[index] !== block[start + index]) return false;
-    return true;
-  }
+  const isLast = (bytes: Buffer, start: number, end: number): boolean =>
+    bytes.length === end - start && standsAt(block, start, bytes);
 
   return {
     read(next, length) {

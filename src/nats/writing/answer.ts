@@ -3,6 +3,7 @@
  * a pure function of the message, so that every kind of answer is a line in a test.
  */
 import type { Msg } from '@nats-io/nats-core';
+import { standsAt } from '../../base/bytes.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { rawHeader, rawStatus, rawText } from '../wire/raw-message.ts';
 
@@ -49,19 +50,14 @@ const space = 0x20;
 const comma = 0x2c;
 const closingBrace = 0x7d;
 
-function startsWith(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean {
-  for (let index = 0; index < wanted.length; index += 1) if (bytes[at + index] !== wanted[index]) return false;
-  return true;
-}
-
 /** The position of an answer in the plainest form, else 0. Allocates nothing. */
 function plainPosition(answer: Uint8Array): number {
-  if (!startsWith(answer, 0, plainHead)) return 0;
+  if (!standsAt(answer, 0, plainHead)) return 0;
   let at = plainHead.length;
   while (at < answer.length && answer[at] !== quote && answer[at] !== backslash) at += 1;
   if (answer[at] !== quote || answer[at + 1] !== comma) return 0;
   at += answer[at + 2] === space ? 3 : 2;
-  if (!startsWith(answer, at, plainSeq)) return 0;
+  if (!standsAt(answer, at, plainSeq)) return 0;
   at += plainSeq.length;
   const end = answer.length - 1;
   if (answer[end] !== closingBrace || end - at > 15) return 0;
