@@ -18,6 +18,7 @@ import { type CopyState, createCopyWaits } from './copy/copy-waits.ts';
 import { createDoubt } from './copy/doubt.ts';
 import { createFreshness } from './copy/freshness.ts';
 import { createHistory, type KnownBounds } from './copy/history.ts';
+import { createOvertaken } from './copy/overtaken.ts';
 import { createProbe } from './copy/probe.ts';
 import { openWatchedReader } from './copy/watched-reader.ts';
 import { createWholeness } from './copy/wholeness.ts';
@@ -78,6 +79,7 @@ export function createFollower(options: FollowerOptions): Follower {
   const freshness = createFreshness(clock, () => waits.prove(doubt.age.provenAtMs));
   const probe = createProbe(clock, askOfThisHistory);
   const wholeness = createWholeness();
+  const overtaken = createOvertaken();
   const doubt = createDoubt({
     ...{ log, clock, random, freshness, limits, verify: sink.verify?.bind(sink) },
     unmetSinceMs: (provenAtMs) => sink.unmetSinceMs?.(provenAtMs) ?? Number.POSITIVE_INFINITY,
@@ -124,6 +126,7 @@ export function createFollower(options: FollowerOptions): Follower {
     applied = 0;
     acknowledged = 0;
     history.forget();
+    overtaken.forget();
     wholeness.reset();
     floorTold = 0;
     pending = 0;
@@ -145,7 +148,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   /** For those who want to know how new the copy is: it must be of the history that the answer is about. */
   async function askOfThisHistory(): Promise<LogBounds> {
-    const bounds = await ask();
+    let bounds = await ask();
+    if (overtaken.isWaiting) bounds = await ask();
     if (history.isContradicted) throw new SluiceError('log-unavailable', `${log.name}: it may have been rolled back`);
     return bounds;
   }
@@ -180,10 +184,12 @@ export function createFollower(options: FollowerOptions): Follower {
     advance(applied);
     if (bounds.last <= applied) pending = 0;
     if (history.includes(bounds) !== true) return bounds;
-    if (bounds.last <= applied) proveWhole(askedAtMs);
+    const momentMs = overtaken.momentOf(known, applied);
+    if (momentMs === undefined) return bounds;
+    if (bounds.last <= applied) proveWhole(momentMs);
     // Before the first reader there is nothing that could be of another history.
     const isFirst = appliedThen === 0 && endReader === undefined;
-    if (history.isSound || isFirst) freshness.expect(bounds.last, askedAtMs);
+    if (history.isSound || isFirst) freshness.expect(bounds.last, momentMs);
     return bounds;
   }
 

@@ -126,10 +126,85 @@ describe('a follower in time', () => {
     assert.equal(copy.follower.applied, 3);
     assert.ok(release !== undefined);
     release();
-    assert.equal(await latest, 1);
+    assert.equal(await latest, 3, 'the log is asked once more');
     await clock.advance(1_000);
     assert.equal(copy.follower.counters.rebuilds, 0);
     assert.equal(copy.follower.applied, 3);
+  });
+
+  it('is proven by an answer that the copy has overtaken once the log was shown to have what came in meanwhile', async () => {
+    const held: (() => void)[] = [];
+    let isHeld = false;
+    const { clock, copy, append } = await begin({}, (log) => ({
+      ...log,
+      open: (from, events, options) =>
+        log.open(from, { ...events, idle: (...args) => isHeld || events.idle(...args) }, options),
+      async bounds(signal) {
+        const bounds = await log.bounds(signal);
+        if (isHeld) await new Promise<void>((resolve) => held.push(resolve));
+        return bounds;
+      },
+    }));
+    await append('a');
+    await clock.advance(1_200);
+    const lagMs = copy.follower.lagMs();
+    assert.ok(lagMs > 0 && lagMs < 500, `${lagMs}`);
+    isHeld = true;
+    const latest = copy.follower.latest();
+    await clock.settle();
+    await append('b');
+    await clock.settle();
+    held.shift()?.();
+    await clock.settle();
+    assert.equal(
+      copy.follower.lagMs(),
+      lagMs,
+      'what came in may be gone again: an answer that does not know it proves nothing',
+    );
+    await append('c');
+    await clock.settle();
+    assert.equal(held.length, 1, 'the log was asked once more');
+    held.shift()?.();
+    assert.equal(await latest, 2);
+    assert.equal(copy.follower.lagMs(), 0, 'also when that answer was overtaken');
+  });
+
+  it('is not proven by an answer from below its copy when the log has lost what a paused process reads', async () => {
+    const buffered: (() => void)[] = [];
+    let isPaused = false;
+    const whenAwake = (act: () => void): void => (isPaused ? void buffered.push(act) : act());
+    const { clock, log, copy, append } = await begin({}, (memory) => ({
+      ...memory,
+      open: (from, events, options) =>
+        memory.open(
+          from,
+          {
+            record: (...args) => whenAwake(() => events.record(...args)),
+            idle: (...args) => whenAwake(() => events.idle(...args)),
+            alive: () => whenAwake(() => events.alive()),
+            ended: (reason) => whenAwake(() => events.ended(reason)),
+          },
+          options,
+        ),
+    }));
+    await append('a');
+    await clock.advance(1_200);
+    isPaused = true;
+    await append('lost');
+    await clock.settle();
+    log.rollBack(1);
+    const lagMs = copy.follower.lagMs();
+    const latest = copy.follower.latest();
+    buffered.shift()?.();
+    assert.deepEqual([...copy.values.keys()], ['a', 'lost']);
+    await clock.settle();
+    assert.equal(copy.follower.lagMs() >= lagMs, true, `${copy.follower.lagMs()}`);
+    isPaused = false;
+    for (const act of buffered) act();
+    await clock.advance(1_000);
+    assert.equal(await latest, 1);
+    assert.deepEqual([...copy.values.keys()], ['a']);
+    assert.equal(copy.rebuilds.length, 1);
   });
 
   it('ignores an answer that a newer one has overtaken', async () => {
