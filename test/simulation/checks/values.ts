@@ -55,9 +55,9 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
   const isHistoryKnown = !truth.history.wasResetSince(sight.stream, sight.historyOfMs);
   if (sight.value === undefined) return isHistoryKnown ? findLoss(truth, sight) : undefined;
   const loaded = truth.loads.get(sight.value);
-  // A write that is repeated after a rollback is stored again.
+  // A write that is repeated after a rollback is stored again, maybe where it stood before.
   const puts = truth.history.putsOf(sight.value).filter((event) => event.stream === sight.stream);
-  const put = puts.find(({ position }) => position === sight.revision) ?? puts.at(-1);
+  const put = puts.findLast(({ position }) => position === sight.revision) ?? puts.at(-1);
   if (loaded !== undefined) {
     // A basis of a history that was given up, and nobody knew, says nothing about the new one.
     const isBasisKnown = !truth.history.wasResetSince(sight.stream, loaded.calledAtMs - unnoticedMs);
