@@ -204,18 +204,16 @@ export function createFollower(options: FollowerOptions): Follower {
     return undefined;
   }
 
-  const wholeAt = (): Position => (wholeness.isWhole ? applied : wholeness.before);
-
   /** All up to `applied` has come that had come into the log by `atMs`, and so has what had replaced it. */
   function proveWhole(atMs: number): void {
     wholeness.prove(atMs);
-    freshness.reached(wholeAt());
+    freshness.reached(wholeness.upTo(applied));
   }
 
   function advance(position: Position): void {
     applied = position;
     // What is missing below may have been replaced by what has not come: then the copy is as old as it was before the hole.
-    freshness.reached(wholeAt());
+    freshness.reached(wholeness.upTo(applied));
     if (!isReady && applied >= target) becomeReady();
     waits.advance(applied, isReady);
   }
@@ -354,7 +352,7 @@ export function createFollower(options: FollowerOptions): Follower {
     head: () => Math.max(applied + pending, known?.last ?? 0),
     lagEvents,
     isWhole: () => wholeness.isWhole && doubt.above === undefined,
-    wholeAt: () => Math.min(wholeAt(), doubt.above ?? applied),
+    wholeAt: () => Math.min(wholeness.upTo(applied), doubt.above ?? applied),
     isReady: () => isReady,
     provenAtMs: () => freshness.provenAtMs,
   };

@@ -8,8 +8,8 @@ import type { Position } from '../../events/record.ts';
 
 export interface Wholeness {
   readonly isWhole: boolean;
-  /** The position before the first thing that may be lacking. Only while not whole. */
-  readonly before: Position;
+  /** Of a copy that has got to `applied`: the position up to which nothing is lacking. */
+  upTo(applied: Position): Position;
   /** Messages above `applied` are missing; that was seen at `nowMs` (monotonic). */
   miss(applied: Position, nowMs: number): void;
   /** Everything that was in the log at `atMs` has been delivered. */
@@ -19,14 +19,15 @@ export interface Wholeness {
 
 export function createWholeness(): Wholeness {
   let isWhole = true;
+  /** The position before the first thing that may be lacking. Only while not whole. */
   let before: Position = 0;
   let seenAtMs = 0;
 
   const getters = {
     isWhole: () => isWhole,
-    before: () => before,
   };
   return withGetters<Wholeness, keyof typeof getters>(getters, {
+    upTo: (applied) => (isWhole ? applied : before),
     miss(applied, nowMs) {
       if (isWhole) before = applied;
       isWhole = false;
