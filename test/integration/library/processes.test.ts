@@ -32,10 +32,11 @@ interface Child {
 async function startChild(cache: string, url = server.url): Promise<Child> {
   const child = fork(fileURLToPath(new URL('../../support/library-child.js', import.meta.url)), [url, cache]);
   children.add(child);
+  const exited = once(child, 'exit');
   const answer = async (): Promise<ChildAnswer> => {
     const [result] = await Promise.race([
       once(child, 'message'),
-      once(child, 'exit').then(([code]) => assert.fail(`the child ended with ${code}`)),
+      exited.then(([code]) => assert.fail(`the child ended with ${code}`)),
     ]);
     return result as ChildAnswer;
   };
