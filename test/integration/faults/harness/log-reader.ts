@@ -5,6 +5,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import type { StateEntry } from '../../../../src/testing/index.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
+import { type ReadableWatch, watchReadable } from './readable-spans.ts';
 import type { Servers } from './servers.ts';
 
 export interface StoredEvent {
@@ -33,8 +34,8 @@ export interface StoredMessage {
 export interface LogReader {
   readLog(stream: string, bucket: string): Promise<StoredLog>;
   readMessages(stream: string): Promise<{ readonly head: number; readonly messages: readonly StoredMessage[] }>;
-  /** Resolves when the servers have made a consumer on the stream; it is removed again. */
-  awaitReaders(stream: string): Promise<void>;
+  /** Makes consumers on the stream, and removes them again, until it is stopped. */
+  watchReadable(stream: string): ReadableWatch;
   /** One call of the JetStream API; undefined when there was no answer or it was an error. */
   call(api: string, body?: object): Promise<Record<string, unknown> | undefined>;
   close(): Promise<void>;
@@ -103,16 +104,17 @@ export async function openLogReader(servers: Servers): Promise<LogReader> {
   return {
     call,
     readMessages,
-    async awaitReaders(stream) {
-      const config = { deliver_policy: 'new', ack_policy: 'none', mem_storage: true, num_replicas: 1 };
-      const made = await waitUntil(
-        `a consumer on ${stream}`,
-        () =>
-          call(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config: { ...config, inactive_threshold: 5e9 } }),
-        waitMs,
-      );
-      await call(`CONSUMER.DELETE.${stream}.${String(made['name'])}`);
-    },
+    watchReadable: (stream) =>
+      watchReadable(stream, async () => {
+        const config = { deliver_policy: 'new', ack_policy: 'none', mem_storage: true, num_replicas: 1 };
+        const made = await call(`CONSUMER.CREATE.${stream}`, {
+          stream_name: stream,
+          config: { ...config, inactive_threshold: 5e9 },
+        });
+        if (made === undefined) return false;
+        await call(`CONSUMER.DELETE.${stream}.${String(made['name'])}`);
+        return true;
+      }),
     async readLog(stream, bucket) {
       const { head, messages } = await readMessages(stream);
       const events = messages.map((message) => eventOf(message, bucket));

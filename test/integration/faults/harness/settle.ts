@@ -20,7 +20,7 @@ export interface Recovery {
   readonly writesAfterMs: number;
   /** From the heal until consumers could be made on each log: with several servers that takes their elected leader. */
   readonly readersAfterMs: number;
-  /** From the moment when both work (or the heal, if that came later) until every copy of every cache had that write. */
+  /** How long both worked without a break, at most, before every copy of every cache had that write. */
   readonly convergenceMs: number;
   /** Which copy was last. */
   readonly last: string;
@@ -63,29 +63,32 @@ export async function measureRecovery(settled: Settled, round: number, healedAt:
     writesAfterMs = Math.max(writesAfterMs, acknowledgedAt - healedAt);
     const arrivals: { readonly process: string; readonly at: number }[] = [];
     const arrived = (process: string): void => void arrivals.push({ process, at: performance.now() });
-    const readable = settled.log.awaitReaders(streamsOf(cache)[partition] ?? '').then(() => performance.now());
-    await Promise.all([
-      ...settled.nodeDoors.map(async (door) => {
-        await waitUntil(
-          `${cache.name} ${partition} at ${door.process} has ${revision}`,
-          () =>
-            door.read(cache.name, key, { consistency: 'local', minPosition: revision }).then(
-              () => true,
-              () => false,
-            ),
-          patienceMs,
-        );
-        arrived(door.process);
-      }),
-      ...world.clients.map(async ({ client }) => {
-        await reachedAtClient(client, cache, partition, revision);
-        arrived(client.id);
-      }),
-    ]);
-    const readableAt = await readable;
-    readersAfterMs = Math.max(readersAfterMs, readableAt - healedAt);
+    const readable = settled.log.watchReadable(streamsOf(cache)[partition] ?? '');
+    try {
+      await Promise.all([
+        ...settled.nodeDoors.map(async (door) => {
+          await waitUntil(
+            `${cache.name} ${partition} at ${door.process} has ${revision}`,
+            () =>
+              door.read(cache.name, key, { consistency: 'local', minPosition: revision }).then(
+                () => true,
+                () => false,
+              ),
+            patienceMs,
+          );
+          arrived(door.process);
+        }),
+        ...world.clients.map(async ({ client }) => {
+          await reachedAtClient(client, cache, partition, revision);
+          arrived(client.id);
+        }),
+      ]);
+    } finally {
+      await readable.stop();
+    }
+    readersAfterMs = Math.max(readersAfterMs, (readable.firstAt ?? 0) - healedAt);
     for (const { process, at } of arrivals) {
-      const tookMs = at - Math.max(acknowledgedAt, readableAt);
+      const tookMs = readable.longestMs(acknowledgedAt, at);
       if (tookMs <= convergenceMs) continue;
       convergenceMs = tookMs;
       last = `${cache.name} at ${process}`;
