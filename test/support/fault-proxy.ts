@@ -21,6 +21,8 @@ export interface FaultProxy {
   readonly port: number;
   /** Connections that are open now. */
   readonly connections: number;
+  /** Bytes that are on their way, in both directions of all connections. */
+  readonly waitingBytes: number;
   /** Undefined: as good as it gets. */
   setQuality(quality: Quality | undefined): void;
   /** Nothing is forwarded and nothing is closed, for old connections and new ones. */
@@ -86,6 +88,9 @@ export async function startFaultProxy(targetPort: number, chance: () => number):
     get connections() {
       return pairs.size;
     },
+    get waitingBytes() {
+      return [...pairs].flatMap(({ ways }) => ways).reduce((sum, way) => sum + way.waitingBytes, 0);
+    },
     setQuality(wanted) {
       quality = wanted;
     },
@@ -132,6 +137,7 @@ interface Badness {
 
 /** One direction of one connection. */
 interface Way {
+  readonly waitingBytes: number;
   /** Sends what is due. */
   pump(): void;
   /** The sender has closed: what has arrived is still delivered, then the other side is closed. */
@@ -160,10 +166,12 @@ function createWay(from: Socket, to: Socket, badness: () => Badness): Way {
   function pump(): void {
     clearTimeout(timer);
     timer = undefined;
+    // A way that is good again carries at once what waits in it.
+    if (badness().quality === undefined) lastDueMs = 0;
     while (!badness().isStalled && !isFull && !to.destroyed) {
       const next = waiting[0];
       if (next === undefined) break;
-      const earlyMs = next.dueMs - performance.now();
+      const earlyMs = badness().quality === undefined ? 0 : next.dueMs - performance.now();
       if (earlyMs > 0) {
         timer = setTimeout(pump, earlyMs);
         return;
@@ -180,7 +188,7 @@ function createWay(from: Socket, to: Socket, badness: () => Badness): Way {
     const now = performance.now();
     const { lateMs, busyMs } = delayOf(chunk, badness());
     lastDueMs = Math.max(now + lateMs, lastDueMs) + busyMs;
-    waiting.push({ chunk, dueMs: lateMs + busyMs === 0 && waiting.length === 0 ? 0 : lastDueMs });
+    waiting.push({ chunk, dueMs: lastDueMs });
     waitingBytes += chunk.length;
     if (waitingBytes >= waitingBytesMax) from.pause();
     if (timer === undefined) pump();
@@ -190,6 +198,9 @@ function createWay(from: Socket, to: Socket, badness: () => Badness): Way {
     pump();
   });
   return {
+    get waitingBytes() {
+      return waitingBytes;
+    },
     pump,
     end() {
       isEnded = true;

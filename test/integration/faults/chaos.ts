@@ -160,6 +160,7 @@ function keep({ history, world }: Stage, report: string): void {
   writeFileSync(join(folder, 'report.json'), `${report}\n`);
   for (const { name } of faultCaches) writeFileSync(join(folder, `${name}.jsonl`), formatHistory(history(name)));
   for (const { node } of world.nodes) writeFileSync(join(folder, `${node.id}.log`), node.output);
+  for (const { client } of world.clients) writeFileSync(join(folder, `${client.id}.log`), client.notices.join('\n'));
   for (const { name, server } of world.servers.all)
     copyFileSync(join(server.storeFolder, 'nats-server.log'), join(folder, `${name}.log`));
   console.log(`histories and report: ${folder}`);

@@ -81,6 +81,20 @@ describe('a network with faults', () => {
     await timed('d');
   });
 
+  it('carries at once, when it heals, what a narrow way would have carried for minutes', async () => {
+    const caller = await call();
+    await waitUntil('the server has the connection', () => served.size === 1);
+    proxy.setQuality({ bytesPerSecond: 10 });
+    const text = 'e'.repeat(2_000);
+    caller.socket.write(text);
+    await waitUntil('it is on its way', () => proxy.waitingBytes === text.length);
+    proxy.heal();
+    await arrived(caller, text);
+    proxy.setQuality({ bytesPerSecond: 100_000 });
+    caller.socket.write('f');
+    await arrived(caller, `${text}f`);
+  });
+
   it('is silent without closing anything, and delivers everything when it heals', async () => {
     const caller = await call();
     await waitUntil('the server has the connection', () => served.size === 1);

@@ -8,6 +8,8 @@ import type { ClientAnswer, ClientCall, ClientMessage } from './client-child.ts'
 export interface ClientProcess {
   readonly id: string;
   readonly pid: number;
+  /** What the library has said of its connection and its copies, a line each. */
+  readonly notices: readonly string[];
   /** Rejects with the SluiceError of the library, and with any other error when the process has ended. */
   ask(call: ClientCall): Promise<ClientAnswer>;
   kill(): Promise<void>;
@@ -35,6 +37,7 @@ const startLimitMs = 60_000;
 export async function startClient({ id, servers, caches, onReset }: ClientOptions): Promise<ClientProcess> {
   let child: ChildProcess;
   let calls = 0;
+  const notices: string[] = [];
   const waiting = new Map<number, { resolve(answer: ClientAnswer): void; reject(error: unknown): void }>();
 
   /** A process that ends because it found no log is started again, as whoever runs it would do. */
@@ -67,6 +70,7 @@ export async function startClient({ id, servers, caches, onReset }: ClientOption
       started.on('message', (message: ClientMessage) => {
         if ('ready' in message) resolve();
         else if ('reset' in message) onReset(message.reset);
+        else if ('notice' in message) notices.push(`${new Date().toISOString()} ${message.notice}`);
         else if ('id' in message) settle(message.id, message.answer);
       });
     });
@@ -99,6 +103,7 @@ export async function startClient({ id, servers, caches, onReset }: ClientOption
   await start();
   return {
     id,
+    notices,
     get pid() {
       return child.pid ?? 0;
     },

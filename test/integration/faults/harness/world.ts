@@ -92,7 +92,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
           SLUICE_LOG_REPLICAS: String(replicas),
           SLUICE_NATS_PING_INTERVAL: '1s',
           SLUICE_LOG_FLOOR_CHECK: '1s',
-          SLUICE_LOGGING_LEVEL: 'info',
+          SLUICE_LOGGING_LEVEL: process.env['SLUICE_LOGGING_LEVEL'] ?? 'info',
         },
       });
       nodes.push({ node, network });
