@@ -42,12 +42,25 @@ export interface Peers {
 }
 
 /** Half of the time after which a node that died must be suspected: a request that was on its way to it is sent to another before that. */
-const answerMs = 500;
+const readAnswerMs = 500;
+const listAnswerMs = 2_500;
+/** An owner that is behind may be so for long, while another has everything. */
+const turnMaxMs = 500;
 const epochWaitMs = 1_000;
 /** Refused, silent, gone, or an entry that fits into no answer: another node may do better, and at last the log. */
 const movesOn = ['not-owner', 'not-ready', 'log-unavailable', 'closed', 'too-large'] as const;
 
+interface Question {
+  readonly cache: string;
+  readonly partition: number;
+  /** How long what is asked for may take, over all who are asked. */
+  readonly waitMs: number;
+  /** How long the answer of one may take beyond that. */
+  readonly answerMs: number;
+}
+
 export function createPeers({ session, messenger, membership, owners, waitMaxMs }: PeersOptions): Peers {
+  const { clock } = session.options;
   const parsed = new Map<string, ReadonlySet<number>>();
 
   /** The same few texts come four times a second. */
@@ -83,22 +96,39 @@ export function createPeers({ session, messenger, membership, owners, waitMaxMs 
     return decodePeerAnswer(verb, await messenger.request(node, verb, encodePeerBody(request), timeoutMs));
   }
 
-  /** Asks the candidates in turn; a refusal by a newer epoch is answered by learning that epoch, once. */
+  /**
+   * Asks the candidates one after the other; a refusal by a newer epoch is answered by learning that epoch, once. While the time
+   * that a demand may take lasts, those that are behind are given turns: another may have what the first one lacks.
+   */
   async function askSome<Verb extends 'get' | 'list'>(
-    cache: string,
-    partition: number,
+    { cache, partition, waitMs, answerMs }: Question,
     verb: Verb,
-    build: (epoch: Position) => PeerRequest<Verb>,
-    timeoutMs: number,
+    build: (epoch: Position, waitMs: number) => PeerRequest<Verb>,
   ): Promise<PeerReply<Verb> | undefined> {
+    const untilMs = clock.monotonic() + waitMs;
     const refused = new Set<string>();
+    const turns = new Map<string, number>();
+    const turnsOf = (node: string): number => turns.get(node) ?? 0;
+    let behind: unknown;
     let hasLearned = false;
-    for (let attempt = 0; attempt < 4; attempt += 1) {
-      const node = candidates(cache, partition).find((candidate) => !refused.has(candidate));
-      if (node === undefined) return undefined;
+    for (;;) {
+      const able = candidates(cache, partition).filter((candidate) => !refused.has(candidate));
+      const node = able.sort((a, b) => turnsOf(a) - turnsOf(b))[0];
+      if (node === undefined) break;
+      const askedAtMs = clock.monotonic();
+      const leftMs = Math.max(0, untilMs - askedAtMs);
+      const turnMs = able.length > 1 ? Math.min(turnMaxMs, leftMs) : leftMs;
+      turns.set(node, turnsOf(node) + 1);
       try {
-        return await ask(node, verb, build(membership.epoch), timeoutMs);
+        return await ask(node, verb, build(membership.epoch, turnMs), answerMs + turnMs);
       } catch (error) {
+        const nowMs = clock.monotonic();
+        if (isSluiceError(error, 'stale')) {
+          behind = error;
+          // It has not waited, or there is no time for another turn.
+          if (nowMs - askedAtMs < turnMs / 2 || nowMs >= untilMs) refused.add(node);
+          continue;
+        }
         if (!movesOn.some((code) => isSluiceError(error, code))) throw error;
         const epoch = isSluiceError(error, 'not-owner') ? Number(error.details['epoch'] ?? 0) : 0;
         if (epoch > membership.epoch && !hasLearned) {
@@ -109,6 +139,7 @@ export function createPeers({ session, messenger, membership, owners, waitMaxMs 
         }
       }
     }
+    if (behind !== undefined) throw behind;
     return undefined;
   }
 
@@ -118,15 +149,12 @@ export function createPeers({ session, messenger, membership, owners, waitMaxMs 
     reader: (cache) => ({
       async get(partition: number, key: string, read: ReadOptions): Promise<ReadResult | undefined> {
         const { consistency, minPosition, maxStalenessMs, waitMs } = read;
-        const demands = { consistency, minPosition, maxStalenessMs, waitMs };
+        const demands = { consistency, minPosition, maxStalenessMs };
         const isWaiting = consistency === 'latest' || minPosition !== undefined || maxStalenessMs !== undefined;
-        const timeoutMs = answerMs + (isWaiting ? (waitMs ?? waitMaxMs) : 0);
         const answer = await askSome(
-          cache,
-          partition,
+          { cache, partition, waitMs: isWaiting ? (waitMs ?? waitMaxMs) : 0, answerMs: readAnswerMs },
           'get',
-          (epoch) => ({ cache, partition, key, epoch, ...demands }),
-          timeoutMs,
+          (epoch, turnMs) => ({ cache, partition, key, epoch, ...demands, waitMs: turnMs }),
         );
         if (answer === undefined) return undefined;
         const { found, position } = answer.fields;
@@ -144,13 +172,12 @@ export function createPeers({ session, messenger, membership, owners, waitMaxMs 
         };
       },
       async list(partition: number, wanted: ListOptions): Promise<KeyPage | undefined> {
-        const answer = await askSome(
+        const answer = await askSome({ cache, partition, waitMs: 0, answerMs: listAnswerMs }, 'list', (epoch) => ({
           cache,
           partition,
-          'list',
-          (epoch) => ({ cache, partition, epoch, ...wanted }),
-          answerMs * 5,
-        );
+          epoch,
+          ...wanted,
+        }));
         return answer === undefined ? undefined : { ...answer.fields, next: answer.fields.next };
       },
     }),
