@@ -106,6 +106,8 @@ export async function openLogReader(servers: Servers): Promise<LogReader> {
     readMessages,
     watchReadable: (stream) =>
       watchReadable(stream, async () => {
+        const info = await call(`STREAM.INFO.${stream}`);
+        if (info === undefined || !hasLeader(info['cluster'] as ClusterInfo | undefined)) return false;
         const config = { deliver_policy: 'new', ack_policy: 'none', mem_storage: true, num_replicas: 1 };
         const made = await call(`CONSUMER.CREATE.${stream}`, {
           stream_name: stream,
@@ -123,6 +125,22 @@ export async function openLogReader(servers: Servers): Promise<LogReader> {
     close: () => nats.close(),
   };
 }
+
+interface ClusterInfo {
+  readonly leader?: string;
+  readonly replicas?: readonly { readonly offline?: boolean; readonly active: number }[];
+}
+
+/** The meta leader makes consumers also while a stream has no leader of its own; then nothing is delivered to them. */
+function hasLeader(cluster: ClusterInfo | undefined): boolean {
+  if (cluster === undefined) return true;
+  const { leader, replicas = [] } = cluster;
+  const heard = replicas.filter(({ offline, active }) => offline !== true && active < quietMaxNs).length;
+  return leader !== undefined && leader !== '' && 2 * (heard + 1) > replicas.length + 1;
+}
+
+/** A leader of a group that it has not heard for so long may have been replaced. */
+const quietMaxNs = 3e9;
 
 function splitHeader(line: string): [string, string] {
   const colon = line.indexOf(':');
