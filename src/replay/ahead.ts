@@ -45,6 +45,8 @@ export interface Ahead {
   raiseFloor(first: Position): void;
   /** The follower has passed `applied`. Tells of what it has passed without meeting it. */
   pass(applied: Position, onUnmet: (key: string, known: Known) => void): void;
+  /** The same for one key: what was known of it, if the follower has passed that. */
+  passOne(key: string, applied: Position): Known | undefined;
   reset(): void;
 }
 
@@ -128,6 +130,12 @@ export function createAhead(clock: Clock, bytesMax: () => number): Ahead {
         onUnmet(key, unmet);
       }
       crowdedAbove = 2 * known.size + crowdedAboveFirst;
+    },
+    passOne(key, applied) {
+      const unmet = known.get(key);
+      if (unmet === undefined || unmet.position > applied) return undefined;
+      forget(key);
+      return unmet;
     },
     reset() {
       known.clear();

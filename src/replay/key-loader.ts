@@ -47,6 +47,8 @@ export interface Unmet {
 
 export interface KeyLoader {
   load(key: string): Promise<Entry | undefined>;
+  /** The follower has passed what is held of the key without meeting it: only the log can tell whether it stands. */
+  isPassedOver(key: string): boolean;
   /** The follower has passed the position of a put or delete without meeting it: replaced, dropped, or lost by a log that was rolled back. */
   doubt(key: string, unmet: Unmet): void;
   /** The `askedAtMs` of what has been in doubt for longest; Infinity: nothing is. */
@@ -109,7 +111,8 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
     const lifeThen = life();
     const fence = fences.create(key);
     try {
-      const { entry, position: found } = await ask(key);
+      // A leader of the past does not know of it yet.
+      const [{ entry, position: found }] = await Promise.all([ask(key), options.log.confirmHead(position)]);
       // What is newer in the log, the follower will deliver.
       if (life() !== lifeThen || found >= position || fence.newest > 0 || hasNewer(key, position)) return;
       const held = store.peek(key);
@@ -122,17 +125,30 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
     }
   }
 
+  async function settleDoubt(key: string, unmet: Unmet): Promise<void> {
+    if (!hasNewer(key, unmet.position)) await settleOne(key, unmet.position);
+    if (doubts.get(key) === unmet) doubts.delete(key);
+  }
+
   async function settle(): Promise<void> {
     const lifeThen = life();
     for (const [key, unmet] of [...doubts].slice(0, doubtsAtOnce)) {
       if (life() !== lifeThen) return;
-      if (!hasNewer(key, unmet.position)) await settleOne(key, unmet.position);
-      if (doubts.get(key) === unmet) doubts.delete(key);
+      await settleDoubt(key, unmet);
     }
+  }
+
+  function doubt(key: string, { position, askedAtMs }: Unmet): void {
+    if (doubts.size >= doubtsMax) doubts.delete(doubts.keys().next().value ?? '');
+    doubts.set(key, { position, askedAtMs });
   }
 
   return {
     async load(key) {
+      const passed = ahead.passOne(key, options.applied());
+      if (passed !== undefined) doubt(key, passed);
+      const unmet = doubts.get(key);
+      if (unmet !== undefined) await settleDoubt(key, unmet);
       for (let tried = 0; tried < attemptsMax; tried += 1) {
         const answer = await attempt(key);
         if (answer !== undefined) return answer.entry;
@@ -140,10 +156,9 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
       const { entry, position } = await ask(key);
       return entry === undefined ? undefined : store.toEntry(entry.put, position, entry.atMs);
     },
-    doubt(key, { position, askedAtMs }) {
-      if (doubts.size >= doubtsMax) doubts.delete(doubts.keys().next().value ?? '');
-      doubts.set(key, { position, askedAtMs });
-    },
+    isPassedOver: (key) =>
+      (ahead.get(key)?.position ?? Number.POSITIVE_INFINITY) <= options.applied() || doubts.has(key),
+    doubt,
     doubtedSinceMs: () => doubts.values().next().value?.askedAtMs ?? Number.POSITIVE_INFINITY,
     settleDoubts() {
       if (doubts.size === 0 || settling !== undefined) return;

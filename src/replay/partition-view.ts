@@ -74,6 +74,8 @@ export interface PartitionView extends Lifecycle {
   peek(key: string): Entry | undefined;
   /** True when a miss in memory proves that the log has no such entry, as far as the follower has seen it. */
   readonly isComplete: boolean;
+  /** The follower has passed what is held of the key without meeting it: only the log can tell whether it stands. */
+  isPassedOver(key: string): boolean;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
   load(key: string): Promise<Entry | undefined>;
   /** The same, with a question that is asked after this call. */
@@ -322,6 +324,7 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     counters,
     read: (key) => store.read(key) ?? heldAhead(key),
     peek,
+    isPassedOver: loader.isPassedOver,
     load: (key) => loads.run(key, () => loader.load(key)),
     loadNow: (key) => loads.runAfresh(key, () => loader.load(key)),
     wrote(event, position, sentAtMs = clock.monotonic()) {

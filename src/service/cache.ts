@@ -82,7 +82,7 @@ export function createCache(options: CacheOptions): CacheService {
       const isDemanding = await satisfy(view, read);
       // While it waited, the copy may have been given up or begun anew; then it must not answer for the log.
       if (access.view === view && view.follower.isReady)
-        return readLocal(view, key, isDemanding && !view.follower.isWhole);
+        return readLocal(view, key, isDemanding && (!view.follower.isWhole || view.isPassedOver(key)));
     }
     const answer = await options.remote?.get(partition, key, read);
     return answer === undefined ? readFromLog(access, key, read) : judgeAgain(answer);

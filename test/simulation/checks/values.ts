@@ -75,7 +75,11 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
   const touching = truth.history.touching(sight.stream, sight.key);
   if (isHistoryKnown && isIn(put, sight.atMs)) {
     const end = touching.find(
-      (event) => isIn(event, sight.atMs) && event.position <= sight.position && ends(event, put) && !isForgotten(event),
+      (event) =>
+        isIn(event, sight.atMs) &&
+        event.position <= sight.position &&
+        ends(event, put) &&
+        !isForgotten(event, touching),
     );
     if (end !== undefined) return `is ended by ${nameOf(end)}, within position ${sight.position}`;
   }
@@ -86,10 +90,17 @@ export function findFault(truth: Truth, sight: Sight): string | undefined {
 }
 
 /**
- * The log has dropped it, so who had not met it before never will. That something was dropped the copy learns from the log's floor, and
- * says meanwhile how old it may be.
+ * The log has dropped it, or what had replaced it (a clear replaces everything), so who had not met it before never will. That something
+ * was dropped the copy learns from the log's floor, and says meanwhile how old it may be.
  */
-const isForgotten = (event: Event): boolean => event.gone !== undefined;
+const isForgotten = (event: Event, touching: readonly Event[]): boolean =>
+  touching.some(
+    ({ kind, subject, position, voidAtMs, gone }) =>
+      gone !== undefined &&
+      (kind === 'clear' || subject === event.subject) &&
+      position >= event.position &&
+      voidAtMs === event.voidAtMs,
+  );
 
 const nameOf = ({ kind, position }: Event): string => `the ${kind} at ${position}`;
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { entryBytes } from '../../../src/store/entry-store.ts';
 import { valueIn } from '../../support/entries.ts';
 import { createPartitionWorld, type PartitionWorld } from '../../support/partition-world.ts';
+import { refusalOf } from '../../support/refusals.ts';
 
 let world: PartitionWorld;
 beforeEach(() => {
@@ -27,6 +28,31 @@ describe('a process’s own acknowledged write', () => {
     a.log.release();
     assert.equal(a.get('k'), 'mine');
     assert.equal(a.view.follower.applied, 2);
+  });
+
+  it('does not meet a demand once the follower has passed it without meeting it: then the log is asked', async () => {
+    const { log, stranger, clock } = world;
+    const a = await world.process('a');
+    a.log.hold();
+    await a.put('k', 'mine');
+    await stranger.delete('k');
+    await stranger.put('other', 'newest');
+    // The log has dropped the delete, and its floor is not known yet.
+    await log.purge({ below: 3 });
+    const { bounds } = log;
+    log.bounds = async (signal) => ({ ...(await bounds(signal)), first: 1 });
+    a.log.skip(2);
+    a.log.release();
+    assert.deepEqual([a.view.follower.applied, a.view.follower.isWhole, a.view.isPassedOver('k')], [3, true, true]);
+    assert.equal(a.get('k'), 'mine', 'a plain read serves what is held, as old as it says');
+    a.log.isReachable = false;
+    await refusalOf('log-unavailable', a.cache.get('k', { minPosition: 3 }));
+    assert.equal(a.view.isPassedOver('k'), true);
+    a.log.isReachable = true;
+    assert.equal((await a.cache.get('k', { minPosition: 3 })).found, undefined);
+    assert.deepEqual([a.get('k'), a.view.isPassedOver('k')], [undefined, false]);
+    await clock.settle();
+    assert.equal(a.get('other'), 'newest');
   });
 
   it('gives way to a newer event of the key', async () => {
