@@ -143,10 +143,12 @@ export function openCache<Value>(options: OpenedOptions<Value>): CoherentCache<V
   async function becomeWhole(view: PartitionView, { waitMs, signal }: WaitOptions): Promise<void> {
     const { clock } = session.options;
     const endsAtMs = clock.monotonic() + (waitMs ?? Number.POSITIVE_INFINITY);
-    while (!view.follower.isWhole) {
+    const wait = (): WaitOptions => {
       const leftMs = endsAtMs - clock.monotonic();
-      await view.follower.latest({ signal, waitMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) : undefined });
-    }
+      return { signal, waitMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) : undefined };
+    };
+    while (!view.follower.isWhole) await view.follower.latest(wait());
+    await view.settled(wait());
   }
 
   const total = (read: (view: PartitionView) => number): number => views.reduce((sum, view) => sum + read(view), 0);

@@ -3,6 +3,8 @@
  * reason to doubt what it holds. An answer is only taken in if nothing newer has arrived since it was asked for.
  */
 import type { Clock } from '../base/clock.ts';
+import { createWaiters, type WaitOptions } from '../base/waiters.ts';
+import { SluiceError } from '../errors.ts';
 import type { Position } from '../events/record.ts';
 import type { EntryPut } from '../store/entry.ts';
 import type { Entry, EntryStore } from '../store/entry-store.ts';
@@ -55,6 +57,8 @@ export interface KeyLoader {
   doubtedSinceMs(): number;
   /** Looks into the log for what is in doubt and still held. */
   settleDoubts(): void;
+  /** Resolves when nothing is in doubt; rejects with `log-unavailable` when the log cannot be asked, with `stale` when that takes too long. */
+  settled(wait: WaitOptions): Promise<void>;
   reset(): void;
 }
 
@@ -138,6 +142,10 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
     }
   }
 
+  async function settleAll(): Promise<void> {
+    while (doubts.size > 0) await settle();
+  }
+
   function doubt(key: string, { position, askedAtMs }: Unmet): void {
     if (doubts.size >= doubtsMax) doubts.delete(doubts.keys().next().value ?? '');
     doubts.set(key, { position, askedAtMs });
@@ -168,6 +176,20 @@ export function createKeyLoader(options: KeyLoaderOptions): KeyLoader {
         .finally(() => {
           settling = undefined;
         });
+    },
+    async settled(wait) {
+      if (doubts.size === 0) return;
+      const gate = createWaiters(clock);
+      settleAll().then(
+        () => gate.advance(1),
+        (error: unknown) => gate.fail(error),
+      );
+      const { name } = options.log;
+      await gate.wait(
+        1,
+        wait,
+        () => new SluiceError('stale', `${name}: what was passed over was not compared in time`),
+      );
     },
     reset() {
       doubts.clear();

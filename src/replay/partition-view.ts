@@ -10,6 +10,7 @@ import type { Lifecycle } from '../base/lifecycle.ts';
 import { createListeners } from '../base/listeners.ts';
 import type { Random } from '../base/random.ts';
 import { createSingleFlight } from '../base/single-flight.ts';
+import type { WaitOptions } from '../base/waiters.ts';
 import { withGetters } from '../base/with-getters.ts';
 import { type BucketEvent, decodeBucketRecord, type EntryFields } from '../events/entry.ts';
 import { encodeKey } from '../events/key.ts';
@@ -76,6 +77,8 @@ export interface PartitionView extends Lifecycle {
   readonly isComplete: boolean;
   /** The follower has passed what is held of the key without meeting it: only the log can tell whether it stands. */
   isPassedOver(key: string): boolean;
+  /** Resolves when nothing that is held was passed over. Rejects like `reached` of the follower, with `log-unavailable` if it cannot ask. */
+  settled(wait?: WaitOptions): Promise<void>;
   /** Reads the entry from the log's leader and keeps it, if it is still true. */
   load(key: string): Promise<Entry | undefined>;
   /** The same, with a question that is asked after this call. */
@@ -325,6 +328,10 @@ export function createPartitionView(options: PartitionViewOptions): PartitionVie
     read: (key) => store.read(key) ?? heldAhead(key),
     peek,
     isPassedOver: loader.isPassedOver,
+    settled(wait = {}) {
+      ahead.pass(follower.applied, loader.doubt);
+      return loader.settled(wait);
+    },
     load: (key) => loads.run(key, () => loader.load(key)),
     loadNow: (key) => loads.runAfresh(key, () => loader.load(key)),
     wrote(event, position, sentAtMs = clock.monotonic()) {

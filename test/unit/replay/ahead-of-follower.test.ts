@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { entryBytes } from '../../../src/store/entry-store.ts';
 import { valueIn } from '../../support/entries.ts';
-import { createPartitionWorld, type PartitionWorld } from '../../support/partition-world.ts';
+import { createPartitionWorld, type PartitionWorld, type Process } from '../../support/partition-world.ts';
 import { refusalOf } from '../../support/refusals.ts';
 
 let world: PartitionWorld;
@@ -14,6 +14,22 @@ beforeEach(() => {
   world = createPartitionWorld();
 });
 afterEach(() => world.stop());
+
+/** Its own put of `k` was ended by a delete, which the log has dropped; the floor of the log is not known yet. */
+async function passedOver(): Promise<Process> {
+  const { log, stranger } = world;
+  const a = await world.process('a');
+  a.log.hold();
+  await a.put('k', 'mine');
+  await stranger.delete('k');
+  await stranger.put('other', 'newest');
+  await log.purge({ below: 3 });
+  const { bounds } = log;
+  log.bounds = async (signal) => ({ ...(await bounds(signal)), first: 1 });
+  a.log.skip(2);
+  a.log.release();
+  return a;
+}
 
 describe('a process’s own acknowledged write', () => {
   it('is read at once, and an older event of the key that arrives later does not undo it', async () => {
@@ -31,18 +47,7 @@ describe('a process’s own acknowledged write', () => {
   });
 
   it('does not meet a demand once the follower has passed it without meeting it: then the log is asked', async () => {
-    const { log, stranger, clock } = world;
-    const a = await world.process('a');
-    a.log.hold();
-    await a.put('k', 'mine');
-    await stranger.delete('k');
-    await stranger.put('other', 'newest');
-    // The log has dropped the delete, and its floor is not known yet.
-    await log.purge({ below: 3 });
-    const { bounds } = log;
-    log.bounds = async (signal) => ({ ...(await bounds(signal)), first: 1 });
-    a.log.skip(2);
-    a.log.release();
+    const a = await passedOver();
     assert.deepEqual([a.view.follower.applied, a.view.follower.isWhole, a.view.isPassedOver('k')], [3, true, true]);
     assert.equal(a.get('k'), 'mine', 'a plain read serves what is held, as old as it says');
     a.log.isReachable = false;
@@ -51,8 +56,23 @@ describe('a process’s own acknowledged write', () => {
     a.log.isReachable = true;
     assert.equal((await a.cache.get('k', { minPosition: 3 })).found, undefined);
     assert.deepEqual([a.get('k'), a.view.isPassedOver('k')], [undefined, false]);
-    await clock.settle();
     assert.equal(a.get('other'), 'newest');
+  });
+
+  it('is settled for those who waited for a position and then read from memory', async () => {
+    const a = await passedOver();
+    a.log.isReachable = false;
+    await refusalOf('log-unavailable', a.view.settled());
+    a.log.isReachable = true;
+    a.log.holdAnswers();
+    const late = refusalOf('stale', a.view.settled({ waitMs: 100 }));
+    await world.clock.advance(100);
+    await late;
+    const settled = a.view.settled();
+    a.log.releaseAnswers();
+    await settled;
+    assert.deepEqual([a.get('k'), a.view.isPassedOver('k')], [undefined, false]);
+    await a.view.settled();
   });
 
   it('gives way to a newer event of the key', async () => {
