@@ -171,8 +171,8 @@ export const mutations: readonly Mutation[] = [
     name: 'forward without its demand',
     what: 'a node that asks another one does not pass on what the reader demands',
     file: 'node/peers/peers.js',
-    from: 'const demands = { consistency, minPosition, maxStalenessMs, waitMs };',
-    to: 'const demands = { waitMs };',
+    from: 'const demands = { consistency, minPosition, maxStalenessMs };',
+    to: 'const demands = {};',
     seeds: 400,
   },
   {
