@@ -67,5 +67,7 @@ export interface FollowerOptions {
   readonly limits?: Partial<FollowerLimits>;
   /** The sink already holds everything up to here (a checkpoint). Default 0. */
   readonly applied?: Position;
+  /** When the message there was stored; without it, the one that is met there is believed. See `history.ts`. */
+  readonly appliedAtMs?: number | undefined;
   readonly onNotice?: (notice: FollowerNotice) => void;
 }

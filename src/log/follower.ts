@@ -33,6 +33,8 @@ import type { LogBounds } from './log.ts';
 export interface Follower extends Lifecycle {
   /** Everything up to this position is in the sink. */
   readonly applied: Position;
+  /** When the message there was stored; undefined: not known. */
+  readonly appliedAtMs: number | undefined;
   /** Above it, changes may be missing that the log has removed again (see `doubt.ts`); undefined: no such doubt. */
   readonly doubtAbove: Position | undefined;
   /** The newest position known to be in the log. */
@@ -92,7 +94,7 @@ export function createFollower(options: FollowerOptions): Follower {
   const waits = createCopyWaits({ log: log.name, clock, freshness: doubt.age, probe, state });
   const stopping = new AbortController();
   const history = createHistory({
-    ...{ log, freshness, signal: stopping.signal },
+    ...{ log, freshness, signal: stopping.signal, appliedAtMs: options.appliedAtMs },
     applied: () => applied,
     known: () => known,
     onOther: startOver,
@@ -348,6 +350,7 @@ export function createFollower(options: FollowerOptions): Follower {
 
   const getters = {
     applied: () => applied,
+    appliedAtMs: () => history.appliedAtMs,
     doubtAbove: () => doubt.above,
     head: () => Math.max(applied + pending, known?.last ?? 0),
     lagEvents,

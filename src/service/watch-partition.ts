@@ -66,7 +66,8 @@ export async function watchPartition(
     const stopHearing = view.listen(onChange);
     const stopWaiting = view.onStopped(() => {
       stopListening = undefined;
-      if (!isStopped) followLog();
+      const { applied, appliedAtMs } = view.follower;
+      if (!isStopped) followLog(told === applied ? appliedAtMs : undefined);
     });
     stopListening = () => {
       stopHearing();
@@ -74,12 +75,11 @@ export async function watchPartition(
     };
   }
 
-  function followLog(): void {
+  /** From `told` on; the message there was stored at `toldAtMs`, if that is known. */
+  function followLog(toldAtMs: number | undefined): void {
     follower = createFollower({
-      log,
-      clock,
-      random,
-      applied: told,
+      ...{ log, clock, random },
+      ...{ applied: told, appliedAtMs: toldAtMs },
       sink: {
         apply(record) {
           onRecord(record);
@@ -175,7 +175,7 @@ export async function watchPartition(
     told = from ?? bounds.last;
     const reset = resetOf(told, bounds);
     if (reset !== undefined) tell(reset);
-    followLog();
+    followLog(told === bounds.last ? bounds.lastAtMs : undefined);
   }
 
   return {

@@ -79,9 +79,8 @@ async function live(world: World): Promise<void> {
   const isShort = [...world.jetStream.streams.values()].some(({ state }) =>
     world.history.events(state.config.name).some((event) => event.gone !== undefined),
   );
-  // A watcher of a partition that its process does not hold reads the log by itself.
-  const isWatchingAfar = setting.copies > 0 && world.watching.active > 0;
-  if (isShort || isWatchingAfar) await time.runUntil(time.nowMs + floorMs, isOver);
+  // A watcher reads the log by itself where its process has no copy, or one that begins anew.
+  if (isShort || world.watching.active > 0) await time.runUntil(time.nowMs + floorMs, isOver);
   if (isOver() || !(await restsWithin(world, operations, restLimitMs))) return;
   compareAll(world);
   world.ledger.finish();

@@ -20,6 +20,8 @@ export interface HistoryOptions {
   readonly log: Log;
   readonly freshness: Freshness;
   readonly applied: () => Position;
+  /** When the message was stored that stands where the copy begins, if that is known. */
+  readonly appliedAtMs: number | undefined;
   readonly known: () => KnownBounds | undefined;
   /** Aborts the questions to the log. */
   readonly signal: AbortSignal;
@@ -33,6 +35,8 @@ export interface History {
   readonly isContradicted: boolean;
   /** Where a reader has to begin, so that it meets again what was applied last. */
   readonly readFrom: Position;
+  /** When the message was stored that was applied last; undefined: not known. */
+  readonly appliedAtMs: number | undefined;
   /** A record was applied. */
   note(record: LogRecord): void;
   /** What a record that is delivered again says against the log, or undefined. */
@@ -61,7 +65,7 @@ interface Reading {
   heldProofMs: number;
 }
 
-export function createHistory({ log, freshness, applied, known, signal, onOther }: HistoryOptions): History {
+export function createHistory({ log, freshness, applied, known, signal, onOther, ...begun }: HistoryOptions): History {
   const witnesses = createWitnesses();
   let reading: Reading | undefined;
   let isSound = false;
@@ -116,9 +120,19 @@ export function createHistory({ log, freshness, applied, known, signal, onOther 
     return false;
   }
 
+  /** A copy that began in the middle has no witness yet: it takes the message that stands there, unless it is known to be another. */
+  function contradiction(record: LogRecord): string | undefined {
+    if (witnesses.oldest > 0 || record.position !== applied()) return witnesses.contradiction(record);
+    if (begun.appliedAtMs !== undefined && begun.appliedAtMs !== record.atMs)
+      return `another message stands at ${record.position}`;
+    witnesses.note(record);
+    return undefined;
+  }
+
   const getters = {
     isSound: () => isSound,
     isContradicted: () => isContradicted,
+    appliedAtMs: () => witnesses.storedAtMs(applied()),
     readFrom: () => Math.max(1, witnesses.oldest || applied()),
   };
   return withGetters<History, keyof typeof getters>(getters, {
@@ -127,7 +141,7 @@ export function createHistory({ log, freshness, applied, known, signal, onOther 
       const bounds = known();
       if (record.position === bounds?.last && !isHead(bounds, record.atMs)) doubt();
     },
-    contradiction: witnesses.contradiction,
+    contradiction,
     attend: witnesses.attend,
     includes,
     opening() {

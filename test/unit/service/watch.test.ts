@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Position } from '../../../src/events/record.ts';
+import type { Log } from '../../../src/log/log.ts';
 import type { PartitionAccess } from '../../../src/service/cache.ts';
 import { type Watch, type WatchEvent, watchCache } from '../../../src/service/watch.ts';
 import { createSeededRandom } from '../../../src/testing/seeded-random.ts';
@@ -215,6 +216,26 @@ describe('a watch that changes over', () => {
   });
 });
 
+/** And has grown to where it was, all around the first question of a watch. */
+function logThatIsRolledBack(when: 'before its first answer' | 'after its first answer'): Log {
+  let isDue = true;
+  async function rollBack(): Promise<void> {
+    if (!isDue) return;
+    isDue = false;
+    world.log.rollBack(1);
+    await world.stranger.put('k2', 'v');
+  }
+  return {
+    ...world.log,
+    async bounds() {
+      if (when === 'before its first answer') await rollBack();
+      const bounds = await world.log.bounds();
+      await rollBack();
+      return bounds;
+    },
+  };
+}
+
 describe('a watch that lasts', () => {
   it('goes on from the log when the copy is given up, and from a new copy when there is one', async () => {
     const a = await world.process('a');
@@ -249,6 +270,45 @@ describe('a watch that lasts', () => {
       assert.match(events[0] ?? '', /^0 reset: .*/);
       assert.deepEqual(events.slice(1), puts(1, 1));
     }
+  });
+
+  it('is told when the log was rolled back and has grown to where the watch began, before anything was delivered', async () => {
+    await putMany(2);
+    await world.clock.advance(1);
+    const log = logThatIsRolledBack('after its first answer');
+    const { events } = await watch({ ...logOnly(), log });
+    await world.clock.advance(5_000);
+    assert.match(events[0] ?? '', /^0 reset: .*another message stands at 2$/);
+    assert.deepEqual(events.slice(1), puts(1, 2));
+  });
+
+  it('is told when that happens, and what it began from is not there any more', async () => {
+    await putMany(2);
+    const { events } = await watch(logOnly());
+    await world.clock.advance(1_000);
+    world.log.rollBack(0);
+    await world.stranger.put('k3', 'v');
+    await world.stranger.put('k1', 'v');
+    await world.stranger.put('k1', 'v');
+    await world.clock.advance(5_000);
+    const reset = events.findIndex((event) => /^0 reset: .*the message at 2 is gone/.test(event));
+    assert.deepEqual(events.slice(reset + 1), ['1 put k3 = v', '3 put k1 = v']);
+    assert.notEqual(reset, -1);
+  });
+
+  it('is told when that happens while it leaves a copy that is given up', async () => {
+    const a = await world.process('a');
+    await putMany(2);
+    await world.clock.settle();
+    await world.clock.advance(1);
+    const log = logThatIsRolledBack('before its first answer');
+    const slot: { -readonly [Name in keyof PartitionAccess]: PartitionAccess[Name] } = { ...accessOf(a), log };
+    const { events } = await watch(slot);
+    slot.view = undefined;
+    await a.view.stop();
+    await world.clock.advance(5_000);
+    assert.match(events[0] ?? '', /^0 reset: .*another message stands at 2$/);
+    assert.deepEqual(events.slice(1), puts(1, 2));
   });
 
   it('is told when it was cut off and the log has dropped what it missed', async () => {
