@@ -191,7 +191,8 @@ export function createFollower(options: FollowerOptions): Follower {
     if (bounds.last <= applied) proveWhole(momentMs);
     // Before the first reader there is nothing that could be of another history.
     const isFirst = appliedThen === 0 && endReader === undefined;
-    if (history.isSound || isFirst) freshness.expect(bounds.last, momentMs);
+    if (isFirst) freshness.expect(bounds.last, momentMs);
+    else history.expect(bounds.last, momentMs);
     return bounds;
   }
 

@@ -29,8 +29,6 @@ export interface HistoryOptions {
 }
 
 export interface History {
-  /** The reader reads the history that was applied, as far as can be told. */
-  readonly isSound: boolean;
   /** The log has said something that does not fit to what was applied, and was not compared since. */
   readonly isContradicted: boolean;
   /** Where a reader has to begin, so that it meets again what was applied last. */
@@ -54,8 +52,15 @@ export interface History {
   closed(): void;
   /** At `atMs` the reader had delivered all of the log that it reads. */
   prove(atMs: number): void;
+  /** At `askedAtMs` (monotonic) the log had grown to `last`. */
+  expect(last: Position, askedAtMs: number): void;
   /** The state was dropped. */
   forget(): void;
+}
+
+interface Head {
+  readonly last: Position;
+  readonly askedAtMs: number;
 }
 
 interface Reading {
@@ -68,10 +73,13 @@ interface Reading {
 export function createHistory({ log, freshness, applied, known, signal, onOther, ...begun }: HistoryOptions): History {
   const witnesses = createWitnesses();
   let reading: Reading | undefined;
+  /** The reader reads the history that was applied, as far as can be told. */
   let isSound = false;
   let isContradicted = false;
   /** A head that did not fit, of what turned out to be the same log. */
   let trusted: LogBounds | undefined;
+  /** What the log has said of its head lately, before the reader was known to be sound; that was asked about this same history. */
+  let heldHead: Head | undefined;
 
   /**
    * The log is asked when the reader is open already, for a reader ends when its log is rolled back; but by what was known before,
@@ -89,13 +97,12 @@ export function createHistory({ log, freshness, applied, known, signal, onOther,
   }
 
   function settle({ heldProofMs }: Reading): void {
-    const bounds = known();
-    if (isContradicted) trusted = bounds;
+    if (isContradicted) trusted = known();
     isContradicted = false;
     isSound = true;
     freshness.prove(heldProofMs);
-    // It was asked about this same history.
-    if (bounds !== undefined) freshness.expect(bounds.last, bounds.askedAtMs);
+    if (heldHead !== undefined) freshness.expect(heldHead.last, heldHead.askedAtMs);
+    heldHead = undefined;
   }
 
   function doubt(): void {
@@ -130,7 +137,6 @@ export function createHistory({ log, freshness, applied, known, signal, onOther,
   }
 
   const getters = {
-    isSound: () => isSound,
     isContradicted: () => isContradicted,
     appliedAtMs: () => witnesses.storedAtMs(applied()),
     readFrom: () => Math.max(1, witnesses.oldest || applied()),
@@ -162,8 +168,13 @@ export function createHistory({ log, freshness, applied, known, signal, onOther,
       if (isSound) freshness.prove(atMs);
       else if (reading !== undefined) reading.heldProofMs = atMs;
     },
+    expect(last, askedAtMs) {
+      if (isSound) freshness.expect(last, askedAtMs);
+      else heldHead = { last, askedAtMs };
+    },
     forget() {
       witnesses.forget();
+      heldHead = undefined;
       reading = undefined;
       isSound = false;
       isContradicted = false;
