@@ -31,6 +31,8 @@ export interface SessionOptions {
   /** Node or client id; the origin of its writes. */
   readonly origin: string;
   readonly nats: Omit<LinkOptions, 'clock' | 'name'>;
+  /** Who connects takes it that the cluster exists: when its control stream has to be made, that is a warning. Default: false. */
+  readonly expectsCluster?: boolean;
   /** How long to try at start before giving up. */
   readonly connectWaitMs: number;
   readonly controlReplicas: number;
@@ -91,11 +93,7 @@ export async function createSession(options: SessionOptions): Promise<Session> {
     createNatsLog({ link, publisher, clock, random, info, reader: options.reader ?? {} });
 
   try {
-    const info = await retried(
-      () => ensureStream(link, buildControlStream(cluster, options.controlReplicas, options.storage)),
-      untilMs,
-      options,
-    );
+    const info = await retried(() => ensureControlStream(link, options), untilMs, options);
     const control = createControlView({
       cluster,
       log: toLog(info),
@@ -180,12 +178,25 @@ function reportGaps({ config }: StreamInfo, { onNotice, cluster }: SessionOption
   if (gaps.length > 0) onNotice('info', `${config.name}: ${gaps.join('; ')}`, { stream: config.name });
 }
 
-/** Creates a stream, or takes the one that is there. */
-async function ensureStream(link: Link, config: StreamConfig): Promise<StreamInfo> {
+async function ensureControlStream(link: Link, options: SessionOptions): Promise<StreamInfo> {
+  const { cluster, controlReplicas, storage, onNotice, expectsCluster = false } = options;
+  const config = buildControlStream(cluster, controlReplicas, storage);
+  return ensureStream(link, config, () =>
+    onNotice(
+      expectsCluster ? 'warn' : 'info',
+      `there was no cluster "${cluster}" here: made its control stream ${config.name}; if the name is wrong, remove it: nats stream rm ${config.name}`,
+    ),
+  );
+}
+
+/** Creates a stream, or takes the one that is there. `onMade` hears of the former. */
+async function ensureStream(link: Link, config: StreamConfig, onMade?: () => void): Promise<StreamInfo> {
   const existing = await streamInfo(link, config.name, apiTimeoutMs);
   if (existing !== undefined) return existing;
   try {
-    return await createStream(link, config, apiTimeoutMs);
+    const made = await createStream(link, config, apiTimeoutMs);
+    onMade?.();
+    return made;
   } catch (error) {
     if (!(error instanceof JetStreamError)) throw error;
     if (error.errCode === errCodes.streamNameInUse) {

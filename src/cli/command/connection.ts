@@ -109,13 +109,14 @@ export function openSession(
     info: (_facts: unknown, message = '') => isVerbose && tell('info', message),
     warn: (_facts: unknown, message = '') => tell('warning', message),
   };
-  return createSession(
-    sessionOptions(settings, loadCredentials(settings.nats, clock.now()), origin, {
+  return createSession({
+    ...sessionOptions(settings, loadCredentials(settings.nats, clock.now()), origin, {
       clock,
       random,
       logger: logger as Parameters<typeof sessionOptions>[3]['logger'],
     }),
-  );
+    expectsCluster: true,
+  });
 }
 
 /** What a command does with one cache. */

@@ -61,6 +61,17 @@ describe('caches', () => {
   });
 });
 
+describe('a cluster that was not there', () => {
+  it('is made, with a warning, for its name may be mistyped', async () => {
+    const list = ['cache', 'list', '--cluster', 'slucie'];
+    assert.equal(
+      (await sluice(...list)).stderr,
+      'warning: there was no cluster "slucie" here: made its control stream SLUCIE; if the name is wrong, remove it: nats stream rm SLUCIE\n',
+    );
+    assert.equal((await sluice(...list)).stderr, '');
+  });
+});
+
 describe('the journal', () => {
   it('says who did what in the control log, from a position or a time', async () => {
     const all = await sluice.lines('log');
