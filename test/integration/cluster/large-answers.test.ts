@@ -4,8 +4,24 @@ import { after, before, describe, it } from 'node:test';
 import { declareCache, getJson, getKey, putKey } from '../../support/http-cache-client.ts';
 import { startNatsServer, type TestServer } from '../../support/nats-server.ts';
 import { type NodeProcess, startNode } from '../../support/node-process.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 
 const payloadBytes = 64 * 1024;
+
+async function listKeys(url: string): Promise<string[]> {
+  const keys: string[] = [];
+  let after: string | undefined;
+  do {
+    const from = after === undefined ? '' : `&after=${encodeURIComponent(after)}`;
+    const page = await getJson<{ keys: { key: string }[]; next?: string }>(
+      url,
+      `/v1/caches/large/keys?prefix=list/&limit=1000${from}`,
+    );
+    keys.push(...page.keys.map(({ key }) => key));
+    after = page.next;
+  } while (after !== undefined);
+  return keys;
+}
 
 describe('two nodes that share the partitions of a cache', () => {
   let server: TestServer;
@@ -48,20 +64,15 @@ describe('two nodes that share the partitions of a cache', () => {
     const count = 120;
     for (let index = 0; index < count; index += 1)
       await putKey(nodes[0]?.url ?? '', 'large', `list/${'k'.repeat(900)}/${index}`, 'v');
-    for (const { url } of nodes) {
-      const seen: string[] = [];
-      let after: string | undefined;
-      do {
-        const from = after === undefined ? '' : `&after=${encodeURIComponent(after)}`;
-        const page = await getJson<{ keys: { key: string }[]; next?: string }>(
-          url,
-          `/v1/caches/large/keys?prefix=list/&limit=1000${from}`,
-        );
-        seen.push(...page.keys.map(({ key }) => key));
-        after = page.next;
-      } while (after !== undefined);
-      assert.equal(seen.length, count);
+    for (const { url, id } of nodes) {
+      let seen: string[] = [];
+      // What one node has acknowledged may be on its way to the owner of a partition.
+      await waitUntil(`${id} lists all keys`, async () => {
+        seen = await listKeys(url);
+        return seen.length >= count;
+      });
       assert.deepEqual(seen, [...new Set(seen)].sort());
+      assert.equal(seen.length, count);
     }
     await bothLive();
   });
