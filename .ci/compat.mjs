@@ -6,6 +6,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const versions = process.argv.length > 2 ? process.argv.slice(2) : ['2.9.10', '2.12.3'];
+const wrong = versions.find((version) => !/^\d+\.\d+\.\d+/.test(version));
+if (wrong !== undefined) {
+  console.error(
+    `${wrong} is not a version of nats-server\nnpm run test:compat -- [VERSION …]   (default: 2.9.10 2.12.3)`,
+  );
+  process.exit(2);
+}
 const folders = [
   'contract',
   'integration/follower',

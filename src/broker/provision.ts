@@ -44,8 +44,11 @@ export const defaultSteps: readonly ProvisionStep[] = [
   aptStep,
 ];
 
+/** It becomes the name of a folder, and part of an address and of a command. */
+const versionPattern = /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?$/;
+
 /**
- * The first server that a step yields. Throws `bad-config` when NATS_SERVER_BIN is set but not usable,
+ * The first server that a step yields. Throws `bad-config` when the version is none or NATS_SERVER_BIN is set but not usable,
  * `broker-unavailable` with every step and its reason when none worked, `aborted`.
  */
 export async function provisionNatsServer(options: ProvisionOptions): Promise<ProvisionedServer> {
@@ -60,6 +63,13 @@ export async function provisionNatsServer(options: ProvisionOptions): Promise<Pr
     exactVersion: options.exactVersion ?? false,
     downloadBase: (options.downloadBase ?? (env.SLUICE_NATS_DOWNLOAD_BASE || defaultDownloadBase)).replace(/\/+$/, ''),
   };
+  if (!versionPattern.test(context.version)) {
+    const shown = JSON.stringify(context.version);
+    throw new SluiceError(
+      'bad-config',
+      `version: ${shown} is not a version of nats-server, such as ${preferredNatsVersion}`,
+    );
+  }
   const tried: string[] = [];
   for (const step of options.steps ?? defaultSteps) {
     if (signal?.aborted) throw new SluiceError('aborted', 'the search for nats-server was given up');

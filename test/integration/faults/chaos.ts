@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../../src/base/clock.ts';
 import { provisionNatsServer } from '../../../src/broker/provision.ts';
+import { isSluiceError } from '../../../src/errors.ts';
 import { createSeededRandom, formatHistory } from '../../../src/testing/index.ts';
 import { parseScriptOptions, refuseOption } from '../../support/script-options.ts';
 import { faultCaches } from './harness/caches.ts';
@@ -54,13 +55,19 @@ const clients = numberOf('clients', values.clients, 1, 5);
 const binary = values.binary ?? (await provision(values.nats));
 
 async function provision(version: string | undefined): Promise<string> {
-  const found = await provisionNatsServer({
-    env: process.env,
-    clock: systemClock,
-    log: (line) => console.log(line),
-    ...(version === undefined ? {} : { version, exactVersion: true }),
-  });
-  return found.path;
+  try {
+    const found = await provisionNatsServer({
+      env: process.env,
+      clock: systemClock,
+      log: (line) => console.log(line),
+      ...(version === undefined ? {} : { version, exactVersion: true }),
+    });
+    return found.path;
+  } catch (error) {
+    if (isSluiceError(error, 'bad-config') || isSluiceError(error, 'broker-unavailable'))
+      return refuseOption(error.message, usage);
+    throw error;
+  }
 }
 
 const interrupted = new Promise<'interrupted'>((resolve) => {

@@ -83,6 +83,15 @@ describe('the search for nats-server', () => {
       assert.ok(error.message.includes(part), `${part} is missing in: ${error.message}`);
   });
 
+  it('refuses a version that is none before anything is tried', async () => {
+    const steps: ProvisionStep[] = [{ name: 'one', run: () => assert.fail('must not be asked') }];
+    for (const version of ['integration/security', '../2.14.2', '2.14', 'v2.14.2', '']) {
+      const error = await failure(provisionNatsServer(options({}, { steps, version })));
+      assert.equal(error.code, 'bad-config');
+      assert.ok(error.message.startsWith(`version: ${JSON.stringify(version)} is not`), error.message);
+    }
+  });
+
   it('stops when the caller gives up', async () => {
     const steps: ProvisionStep[] = [{ name: 'one', run: () => assert.fail('must not be asked') }];
     const error = await failure(provisionNatsServer(options({}, { steps, signal: AbortSignal.abort() })));
