@@ -25,6 +25,7 @@ import {
 } from '../nats/stream-api.ts';
 import { buildBucketStream, buildControlStream } from '../nats/stream-definitions.ts';
 import { type ControlView, createControlView } from '../replay/control-view.ts';
+import { createFollowerNotices, type OnNotice } from './follower-notices.ts';
 
 export interface SessionOptions {
   readonly cluster: string;
@@ -45,11 +46,7 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** Progress and trouble, for a log. */
-  readonly onNotice: (
-    level: 'debug' | 'info' | 'warn',
-    message: string,
-    facts?: Readonly<Record<string, unknown>>,
-  ) => void;
+  readonly onNotice: OnNotice;
 }
 
 export interface Session extends Lifecycle {
@@ -84,10 +81,7 @@ export async function createSession(options: SessionOptions): Promise<Session> {
     problem: (message) => onNotice('warn', `NATS: ${message}`),
   });
 
-  const onFollowerNotice = ({ what, log, reason }: FollowerNotice): void => {
-    const level = what === 'rebuild' || what === 'apply-failed' ? 'warn' : what === 'ready' ? 'info' : 'debug';
-    onNotice(level, `${log}: ${what}${reason === '' ? '' : `, ${reason}`}`, { log, what, reason });
-  };
+  const onFollowerNotice = createFollowerNotices(clock, () => link.isConnected, onNotice);
 
   const toLog = (info: StreamInfo): Log =>
     createNatsLog({ link, publisher, clock, random, info, reader: options.reader ?? {} });
