@@ -312,6 +312,38 @@ describe('a follower in time', () => {
     assert.ok(copy.follower.lagMs() >= before + 4_000, `${copy.follower.lagMs()}`);
   });
 
+  it('proves nothing by an answer that it had overtaken before the log was compared', async () => {
+    const waiting: (() => void)[] = [];
+    const held = new Set<'bounds' | 'latest'>();
+    const late = async <Answer>(what: 'bounds' | 'latest', answer: Answer): Promise<Answer> => {
+      if (held.has(what)) await new Promise<void>((resolve) => waiting.push(resolve));
+      return answer;
+    };
+    const { clock, log, copy, append } = await begin({}, (memory) => ({
+      ...memory,
+      bounds: async (signal) => late('bounds', await memory.bounds(signal)),
+      latest: async (subject, signal) => late('latest', await memory.latest(subject, signal)),
+      // A reader that cannot tell how far the leader is.
+      open: (from, events, options) => memory.open(from, { ...events, idle: () => events.alive() }, options),
+    }));
+    await append('a');
+    await clock.advance(2_000);
+    held.add('latest');
+    log.disconnect();
+    await clock.advance(200);
+    held.add('bounds');
+    const heldFromMs = clock.monotonic();
+    await clock.advance(2_000);
+    assert.equal(waiting.length, 2, 'the comparison and a question');
+    await append('b');
+    await clock.settle();
+    assert.equal(copy.follower.applied, 2);
+    for (const resume of waiting.splice(0).reverse()) resume();
+    await clock.settle();
+    assert.ok(copy.follower.provenAtMs < heldFromMs, 'as of the answer before the reader was opened');
+    assert.ok(copy.follower.provenAtMs > heldFromMs - 200, 'which was about this same log');
+  });
+
   it('leaves no timer behind', async () => {
     const { clock, log, copy, append } = await begin();
     await append('a');
