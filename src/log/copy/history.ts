@@ -58,11 +58,6 @@ export interface History {
   forget(): void;
 }
 
-interface Head {
-  readonly last: Position;
-  readonly askedAtMs: number;
-}
-
 interface Reading {
   /** Set once it is open. */
   end?: (reason: string) => void;
@@ -79,7 +74,7 @@ export function createHistory({ log, freshness, applied, known, signal, onOther,
   /** A head that did not fit, of what turned out to be the same log. */
   let trusted: LogBounds | undefined;
   /** What the log has said of its head lately, before the reader was known to be sound; that was asked about this same history. */
-  let heldHead: Head | undefined;
+  let heldHead: Pick<KnownBounds, 'last' | 'askedAtMs'> | undefined;
 
   /**
    * The log is asked when the reader is open already, for a reader ends when its log is rolled back; but by what was known before,

@@ -58,6 +58,8 @@ async function watch(access: PartitionAccess, from?: Position, backlogMax = 1_00
 }
 
 const accessOf = ({ log, view }: Process): PartitionAccess => ({ log, subjects: world.subjects, view });
+/** As a host has it, whose copy comes and goes. */
+type Slot = { -readonly [Name in keyof PartitionAccess]: PartitionAccess[Name] };
 const logOnly = (): PartitionAccess => ({ log: world.log, subjects: world.subjects, view: undefined });
 
 async function putMany(count: number): Promise<void> {
@@ -239,7 +241,7 @@ function logThatIsRolledBack(when: 'before its first answer' | 'after its first 
 describe('a watch that lasts', () => {
   it('goes on from the log when the copy is given up, and from a new copy when there is one', async () => {
     const a = await world.process('a');
-    const slot: { -readonly [Name in keyof PartitionAccess]: PartitionAccess[Name] } = { ...accessOf(a) };
+    const slot: Slot = { ...accessOf(a) };
     const { events } = await watch(slot);
     await world.stranger.put('k1', 'v');
     await world.clock.settle();
@@ -302,7 +304,7 @@ describe('a watch that lasts', () => {
     await world.clock.settle();
     await world.clock.advance(1);
     const log = logThatIsRolledBack('before its first answer');
-    const slot: { -readonly [Name in keyof PartitionAccess]: PartitionAccess[Name] } = { ...accessOf(a), log };
+    const slot: Slot = { ...accessOf(a), log };
     const { events } = await watch(slot);
     slot.view = undefined;
     await a.view.stop();
@@ -374,7 +376,7 @@ describe('a watch in any timing', () => {
         const a = await here.process('a');
         // Its own reader goes through another gate than that of the copy.
         const own = createGatedLog(here.log);
-        const slot: { -readonly [Name in keyof PartitionAccess]: PartitionAccess[Name] } = {
+        const slot: Slot = {
           log: own,
           subjects: here.subjects,
           view: a.view,
